@@ -1,0 +1,18 @@
+using Microsoft.Azure.Functions.Worker;
+using Microsoft.Azure.Functions.Worker.Builder;
+using Microsoft.Extensions.Hosting;
+
+namespace Harbour;
+
+/// <summary>The contents page of the function app: what it is made of, in the order it is built. Both hosts start here.</summary>
+public static class Program
+{
+    public static Task Main(string[] args) => Create(args).Build().RunAsync();
+
+    public static FunctionsApplicationBuilder Create(string[] args)
+    {
+        var builder = FunctionsApplication.CreateBuilder(args);
+        builder.ConfigureFunctionsWebApplication();
+        return builder;
+    }
+}
