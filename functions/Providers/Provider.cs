@@ -27,9 +27,6 @@ public interface IProvider
     Task<ProviderOutcome> FindRefundAsync(ProviderFindRefund find, CancellationToken cancellation);
 }
 
-/// <summary>Test mode speaks to the provider's sandbox, live mode to production.</summary>
-public enum Mode { Test, Live }
-
 /// <param name="Charge">Our id, and the provider's idempotency key.</param>
 /// <param name="Token">The provider's token of the payment method; never a card number.</param>
 /// <param name="CaptureNow">False leaves an authorisation to be captured later.</param>
