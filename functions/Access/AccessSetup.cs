@@ -6,7 +6,7 @@ public static class AccessSetup
 {
     /// <summary>What the <see cref="Gate"/> needs. The host adds the Gate itself as middleware.</summary>
     public static IServiceCollection AddAccess(this IServiceCollection services) => services
-        .AddSingleton<Routes>(_ => new Routes())
+        .AddSingleton(_ => new Routes(typeof(Routes).Assembly.GetTypes()))
         .AddSingleton<CredentialStore>()
         .AddSingleton<CredentialCache>()
         .AddSingleton<SigningKeys>()

@@ -36,6 +36,7 @@ public sealed class CredentialStore(Storage storage)
     }
 
     /// <summary>Changes a credential as it is now, whoever else changes it meanwhile; every worker sees it within a minute.</summary>
+    /// <param name="change">May be applied to its own result: it says what shall be, not by how much.</param>
     /// <returns>The credential as changed; null when there is none with this id.</returns>
     public async Task<Credential?> ChangeAsync(Id<Merchant> merchant, Id<Credential> id, Func<Credential, Credential> change, CancellationToken cancellation = default)
     {

@@ -54,12 +54,11 @@ public sealed class Routes
     private readonly FrozenDictionary<string, Route> byName;
     private readonly (Route Route, TemplateMatcher Matcher)[] matchers;
 
-    public Routes() : this(typeof(Routes).Assembly) { }
-
+    /// <param name="classes">The classes in which functions are looked for.</param>
     /// <exception cref="InvalidOperationException">A function's attributes do not say who may call it.</exception>
-    public Routes(Assembly assembly)
+    public Routes(IEnumerable<Type> classes)
     {
-        All = [.. assembly.GetTypes()
+        All = [.. classes
             .SelectMany(t => t.GetMethods(BindingFlags.Public | BindingFlags.Instance | BindingFlags.Static | BindingFlags.DeclaredOnly))
             .Select(Read).OfType<Route>()];
         byName = All.ToFrozenDictionary(r => r.Name, StringComparer.Ordinal);

@@ -9,6 +9,7 @@ namespace Harbour.Merchants;
 public sealed class MerchantStore(Storage storage)
 {
     private const string Table = "merchants", Row = "merchant", Data = "data";
+    private const int MaxTries = 5;
 
     public async Task<Merchant?> FindAsync(Id<Merchant> id, CancellationToken cancellation = default)
     {
@@ -31,11 +32,27 @@ public sealed class MerchantStore(Storage storage)
         }
     }
 
-    /// <summary>Puts a merchant in the place of the one with its id; every worker sees the change within a minute.</summary>
-    public async Task ReplaceAsync(Merchant merchant, CancellationToken cancellation = default)
+    /// <summary>Changes a merchant as it is now, whoever else changes it meanwhile; every worker sees it within a minute.</summary>
+    /// <param name="change">May be applied to its own result: it says what shall be, not by how much.</param>
+    /// <returns>The merchant as changed; null when there is none with this id.</returns>
+    public async Task<Merchant?> ChangeAsync(Id<Merchant> id, Func<Merchant, Merchant> change, CancellationToken cancellation = default)
     {
         var table = await storage.TableAsync(Table);
-        await table.UpsertEntityAsync(Entity(merchant), TableUpdateMode.Replace, cancellation);
+        for (var attempt = 1; ; attempt++)
+        {
+            var row = await table.GetEntityIfExistsAsync<TableEntity>(id.Value, Row, cancellationToken: cancellation);
+            if (!row.HasValue) return null;
+            var changed = change(Json.Parse<Merchant>(row.Value!.GetString(Data)));
+            try
+            {
+                await table.UpdateEntityAsync(Entity(changed), row.Value.ETag, TableUpdateMode.Replace, cancellation);
+                return changed;
+            }
+            catch (RequestFailedException e) when (e.Status == 412 && attempt < MaxTries)
+            {
+                // Another change came between; the next try starts from what it left.
+            }
+        }
     }
 
     private static TableEntity Entity(Merchant merchant) => new(merchant.Id.Value, Row) { [Data] = Json.Text(merchant) };
