@@ -1,4 +1,5 @@
 using Azure.Data.Tables;
+using Harbour.Sandbox.Providers;
 using Harbour.Sandbox.Runtime;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
@@ -35,6 +36,9 @@ public sealed class SandboxHost : IAsyncDisposable
     public IServiceProvider Services => _app.Services;
 
     public string StorageConnectionString { get; private set; } = "";
+
+    /// <summary>The simulated Stripe; null in a second host, which reaches the first one's.</summary>
+    public StripeSimulator? Stripe { get; private set; }
 
     public MovableClock Clock { get; } = new(TimeProvider.System);
 
@@ -128,7 +132,7 @@ public sealed class SandboxHost : IAsyncDisposable
         else
         {
             settings["Public:BaseUrl"] = BaseAddress.GetLeftPart(UriPartial.Authority);
-            await StartProvidersAsync(settings, cancellation);
+            await StartProvidersAsync(settings);
             await shared.PublishAsync(settings, cancellation);
             await Secrets.AddToAsync(settings, shared, cancellation);
         }
@@ -172,18 +176,25 @@ public sealed class SandboxHost : IAsyncDisposable
         return new(Clock, clockStore, Services.GetRequiredService<InvocationGate>(), timers, Services.GetServices<DueSource>(), logger);
     }
 
-    // The three places where other parts of the sandbox come in.
-
     /// <summary>Starts the simulated providers, before the host is built, and says in the settings where they are reached.</summary>
-    private static Task StartProvidersAsync(Dictionary<string, string?> settings, CancellationToken cancellation) => Task.CompletedTask;
+    private async Task StartProvidersAsync(Dictionary<string, string?> settings)
+    {
+        Stripe = await StripeSimulator.StartAsync(_options.Data == SandboxOptions.InMemory ? null : _options.Data, Clock);
+        Stripe.PublicAddress = BaseAddress;
+        _started.Push(Stripe);
+        settings["Stripe:BaseUrl"] = Stripe.BaseAddress.GetLeftPart(UriPartial.Authority);
+        settings["Secrets:stripe-secret-key-test"] = "sk_test_simulated";
+        settings["Secrets:stripe-secret-key-live"] = "sk_live_simulated";
+    }
 
     /// <summary>Maps what the sandbox serves under /sandbox besides the clock.</summary>
-    private static void MapSandboxEndpoints(WebApplication app)
+    private void MapSandboxEndpoints(WebApplication app)
     {
+        if (Stripe is { } stripe) app.MapProviders(stripe);
     }
 
     /// <summary>Puts the demo data into storage, after the services are built and before the first request is served.</summary>
-    private static Task SeedAsync(IServiceProvider services, CancellationToken cancellation) => Task.CompletedTask;
+    private static Task SeedAsync(IServiceProvider services, CancellationToken cancellation) => Seed.RunAsync(services, cancellation);
 
     /// <summary>The host is started and stopped by its owner; many in one process must not all listen for Ctrl+C.</summary>
     private sealed class Unattended : IHostLifetime

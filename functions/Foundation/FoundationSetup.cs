@@ -18,7 +18,7 @@ public static class FoundationSetup
             SecretReader.Vault(provider.GetRequiredService<IConfiguration>()), provider.GetRequiredService<IConfiguration>(),
             provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<SecretReader>>()));
         services.AddSingleton<Books>();
-        services.AddSingleton<Activity>();
+        services.AddSingleton<ActivityMarkers>();
         services.Replace(ServiceDescriptor.Singleton<ILoggerFactory>(provider =>
             new RedactingLoggers(new LoggerFactory(
                 provider.GetServices<ILoggerProvider>(), provider.GetRequiredService<IOptionsMonitor<LoggerFilterOptions>>(),

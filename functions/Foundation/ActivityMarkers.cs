@@ -7,7 +7,7 @@ namespace Harbour.Foundation;
 /// Marks in which partitions something happened in a minute, so that sweepers need not look at every partition. The mark is written
 /// before the first commit of a partition in a minute, in the request's first round; a worker remembers what it marked.
 /// </summary>
-public sealed class Activity(Storage storage, TimeProvider time)
+public sealed class ActivityMarkers(Storage storage, TimeProvider time)
 {
     public const string Table = "activity";
     private const int Shards = 16;
