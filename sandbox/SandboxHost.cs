@@ -138,6 +138,7 @@ public sealed class SandboxHost : IAsyncDisposable
         }
 
         settings["Storage:ConnectionString"] = StorageConnectionString;
+        settings[Seed.UncheckedKeyPrefixSetting] = Seed.UncheckedKeyPrefix;
         return settings;
     }
 

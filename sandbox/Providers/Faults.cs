@@ -28,7 +28,7 @@ public sealed record SimulatedPayment(
     [property: JsonPropertyName("status")] string Status)
 {
     [JsonIgnore]
-    public required Mode Mode { get; init; }
+    public Mode Mode { get; init; }
 
     /// <summary>Where the payer goes after a challenge, if the merchant said so.</summary>
     [JsonIgnore]

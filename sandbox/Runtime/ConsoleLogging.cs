@@ -1,3 +1,4 @@
+using Harbour.Foundation;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Logging.Console;
@@ -26,7 +27,7 @@ internal static class ConsoleLogging
 
         public override void Write<TState>(in LogEntry<TState> logEntry, IExternalScopeProvider? scopeProvider, TextWriter textWriter)
         {
-            textWriter.Write(TimeProvider.System.GetUtcNow().ToString("HH:mm:ss.fff'Z' ", null));
+            textWriter.Write(HongKong.Format(TimeProvider.System.GetUtcNow()) + " ");
             textWriter.Write(logEntry.LogLevel switch
             {
                 LogLevel.Critical => "CRITICAL ",
