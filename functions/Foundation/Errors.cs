@@ -12,6 +12,9 @@ public static class Errors
     public static readonly Error MalformedJson = new("malformed_json", 400,
         new("The body is not valid JSON", "請求內容不是有效的 JSON"),
         new("the body must be one JSON object in UTF-8, without duplicate names: {0}", "請求內容必須是一個以 UTF-8 編碼、沒有重複名稱的 JSON 物件：{0}"));
+    public static readonly Error MalformedRequest = new("malformed_request", 400,
+        new("The request cannot be read", "無法讀取請求"),
+        new("the request breaks the rules of HTTP, or ended before its body was complete", "請求不符合 HTTP 規則，或在內容完整之前中斷"));
     public static readonly Error IdempotencyKeyRequired = new("idempotency_key_required", 400,
         new("An Idempotency-Key is required", "必須提供 Idempotency-Key"),
         new("send an Idempotency-Key header: a new value for each new payment, the same value when you try again", "請提供 Idempotency-Key 標頭：每筆新付款使用新值，重試時使用相同的值"));
@@ -52,6 +55,9 @@ public static class Errors
     public static readonly Error ProviderRefused = new("provider_refused", 402,
         new("The provider refused the payment", "支付機構拒絕了這筆付款"),
         new("the provider refused the payment as it was requested", "支付機構拒絕了這筆付款的請求"));
+    public static readonly Error NotProcessed = new("not_processed", 402,
+        new("The payment never reached the provider", "付款沒有到達支付機構"),
+        new("the provider never received the payment, so nothing was taken; make a new charge", "支付機構從未收到這筆付款，沒有扣款；請建立新的收款"));
 
     // 403: known, but not allowed.
     public static readonly Error InsufficientScope = new("insufficient_scope", 403,

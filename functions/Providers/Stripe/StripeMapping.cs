@@ -118,7 +118,6 @@ public static class StripeMapping
     /// <summary>A refused card in our words: our code, and the issuer's reason in Stripe's.</summary>
     public static (string Code, string? DeclineCode) Decline(string? code, string? declineCode) => (code, declineCode) switch
     {
-        ("card_declined", "insufficient_funds") or ("insufficient_funds", _) => ("insufficient_funds", "insufficient_funds"),
         ("card_declined", "expired_card") or ("expired_card", _) => ("expired_card", declineCode ?? "expired_card"),
         ("card_declined", "incorrect_cvc") or ("incorrect_cvc" or "invalid_cvc", _) => ("incorrect_cvc", declineCode ?? "incorrect_cvc"),
         ("card_declined", "processing_error") or ("processing_error", _) => ("processing_error", declineCode ?? "processing_error"),

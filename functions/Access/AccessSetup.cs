@@ -1,0 +1,15 @@
+using Microsoft.Extensions.DependencyInjection;
+
+namespace Harbour.Access;
+
+public static class AccessSetup
+{
+    /// <summary>What the <see cref="Gate"/> needs. The host adds the Gate itself as middleware.</summary>
+    public static IServiceCollection AddAccess(this IServiceCollection services) => services
+        .AddSingleton<Routes>(_ => new Routes())
+        .AddSingleton<CredentialStore>()
+        .AddSingleton<CredentialCache>()
+        .AddSingleton<SigningKeys>()
+        .AddSingleton<AccessTokens>()
+        .AddSingleton<RateLimiter>();
+}
