@@ -86,7 +86,9 @@ internal sealed class StripeCalls : IDisposable
         {
             using var deadline = new CancellationTokenSource(connection.Value.Timeout, TimeProvider.System);
             using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellation, deadline.Token);
-            var request = new RawRequestOptions { ApiKey = (await key(call.Mode, either.Token)).Trim(), IdempotencyKey = call.Key };
+            var secret = (await key(call.Mode, either.Token)).Trim();
+            if (secret.Length == 0) return new ProviderOutcome.NotAttempted("no key");
+            var request = new RawRequestOptions { ApiKey = secret, IdempotencyKey = call.Key };
             request.AdditionalHeaders["X-Request-ID"] = call.RequestId;
 
             var attempt = await pipelines[(int)call.Mode].ExecuteAsync(async token =>
