@@ -1,3 +1,9 @@
+using Harbour.Access;
+using Harbour.Charges;
+using Harbour.Foundation;
+using Harbour.Ledger;
+using Harbour.Merchants;
+using Harbour.Providers;
 using Microsoft.Azure.Functions.Worker;
 using Microsoft.Azure.Functions.Worker.Builder;
 using Microsoft.Extensions.Hosting;
@@ -13,6 +19,14 @@ public static class Program
     {
         var builder = FunctionsApplication.CreateBuilder(args);
         builder.ConfigureFunctionsWebApplication();
+        builder.UseMiddleware<Gate>();
+        builder.Services
+            .AddFoundation()
+            .AddMerchants()
+            .AddAccess()
+            .AddProviders()
+            .AddLedger()
+            .AddCharges();
         return builder;
     }
 }

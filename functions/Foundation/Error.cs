@@ -49,8 +49,8 @@ public sealed record Error(string Code, int Status, Bilingual Title, Bilingual T
 
     public string Detail(Language language)
     {
-        var format = Text.In(language);
-        if (Args.IsEmpty && Param is null) return format;
-        return string.Format(CultureInfo.InvariantCulture, format.Replace("{param}", Param ?? "", StringComparison.Ordinal), [.. Args]);
+        // The field's name comes from the caller, so it goes in as an argument and never as part of the format.
+        var format = Text.In(language).Replace("{param}", "{" + Args.Length + "}", StringComparison.Ordinal);
+        return string.Format(CultureInfo.InvariantCulture, format, [.. Args, Param ?? ""]);
     }
 }

@@ -55,6 +55,9 @@ public static class Errors
     public static readonly Error ProviderRefused = new("provider_refused", 402,
         new("The provider refused the payment", "支付機構拒絕了這筆付款"),
         new("the provider refused the payment as it was requested", "支付機構拒絕了這筆付款的請求"));
+    public static readonly Error NotProcessed = new("not_processed", 402,
+        new("The payment never reached the provider", "付款沒有到達支付機構"),
+        new("the provider never received the payment, so nothing was taken; make a new charge", "支付機構從未收到這筆付款，沒有扣款；請建立新的收款"));
 
     // 403: known, but not allowed.
     public static readonly Error InsufficientScope = new("insufficient_scope", 403,

@@ -12,6 +12,7 @@ public readonly record struct Money(long Minor, Currency Currency) : IComparable
 {
     public static Money Zero(Currency currency) => new(0, currency);
 
+    [System.Text.Json.Serialization.JsonIgnore]
     public bool IsZero => Minor == 0;
 
     public static Money operator +(Money a, Money b) => a with { Minor = checked(a.Minor + Same(a, b).Minor) };

@@ -1,0 +1,174 @@
+using Harbour.Foundation;
+using Harbour.Providers;
+using Harbour.Risk;
+
+namespace Harbour.Charges;
+
+public enum ChargeStatus { Processing, RequiresAction, Authorized, Succeeded, Failed, Canceled, Unknown }
+
+public enum CaptureMethod { Automatic, Manual }
+
+public enum ThreeDSecureRequest { Automatic, Always, Never }
+
+/// <param name="Type">card, paypal, alipay_hk, wechat_pay_hk or fps.</param>
+/// <param name="Card">What the provider said of the card; null until it did, and for other methods.</param>
+public sealed record ChargeMethod(string Type, ProviderCard? Card);
+
+/// <param name="Name">The provider's name in the API.</param>
+/// <param name="Reference">The provider's own id of the payment; null until it is known.</param>
+/// <param name="Endpoint">primary or backup.</param>
+public sealed record ChargeProvider(string Name, string? Reference, string Endpoint);
+
+/// <summary>What the charge brings the merchant so far: nothing before it is captured.</summary>
+/// <param name="FxRate">A decimal as text; null without conversion.</param>
+public sealed record Settlement(Currency Currency, long Gross, long Fee, long Net, string? FxRate, string? Quote);
+
+public sealed record ChargeAction(string Type, string Url);
+
+/// <param name="Code">One of the refusals of the catalogue.</param>
+/// <param name="DeclineCode">The issuer's reason in the provider's words, if any.</param>
+public sealed record ChargeFailure(string Code, string? DeclineCode, string Message);
+
+/// <summary>
+/// A charge takes money from a payer. Its rules:
+/// it is made <c>processing</c>, and only an explicit answer of the provider makes it authorized, succeeded or failed;
+/// an answer that never came makes it <c>unknown</c>, which resolves by asking the provider, never by guessing;
+/// what is captured never exceeds what was authorised; failed and canceled are final. Every change counts the version up by one.
+/// </summary>
+public sealed record Charge : IHasId
+{
+    public static string Prefix => "ch_";
+
+    public required Id<Charge> Id { get; init; }
+    public required Mode Mode { get; init; }
+    public required ChargeStatus Status { get; init; }
+
+    /// <summary>What the payer pays; what is authorised when it is captured later.</summary>
+    public required Money Amount { get; init; }
+
+    /// <summary>Minor units captured so far.</summary>
+    public long Captured { get; init; }
+
+    /// <summary>Minor units refunded or being refunded.</summary>
+    public long Refunded { get; init; }
+
+    public required CaptureMethod CaptureMethod { get; init; }
+    public string? Reference { get; init; }
+    public string? Description { get; init; }
+    public string? Customer { get; init; }
+    public string? Mandate { get; init; }
+    public required ChargeMethod Method { get; init; }
+    public required ChargeProvider Provider { get; init; }
+    public required RiskAssessment Risk { get; init; }
+    public required Settlement Settlement { get; init; }
+    public ChargeAction? NextAction { get; init; }
+    public ChargeFailure? Failure { get; init; }
+    public required IReadOnlyDictionary<string, string> Metadata { get; init; }
+    public int Version { get; init; } = 1;
+
+    /// <summary>The request that made the charge.</summary>
+    public required string RequestId { get; init; }
+
+    public required DateTimeOffset CreatedAt { get; init; }
+    public required DateTimeOffset UpdatedAt { get; init; }
+
+    /// <summary>True once no answer of the provider can change the payment's fate any more.</summary>
+    public bool IsResolved => Status is not (ChargeStatus.Processing or ChargeStatus.Unknown);
+
+    /// <summary>The event that tells of this status; null for the one status that nobody is told of.</summary>
+    public string? Event => Status switch
+    {
+        ChargeStatus.Succeeded => "charge.succeeded",
+        ChargeStatus.Failed => "charge.failed",
+        ChargeStatus.RequiresAction => "charge.requires_action",
+        ChargeStatus.Authorized => "charge.authorized",
+        ChargeStatus.Canceled => "charge.canceled",
+        ChargeStatus.Unknown => "charge.unknown",
+        _ => null,
+    };
+
+    /// <summary>The allow-list of changes of status; what is not here is not possible.</summary>
+    private static readonly Dictionary<ChargeStatus, ChargeStatus[]> Transitions = new()
+    {
+        [ChargeStatus.Processing] = [ChargeStatus.Processing, ChargeStatus.RequiresAction, ChargeStatus.Authorized, ChargeStatus.Succeeded, ChargeStatus.Failed, ChargeStatus.Canceled, ChargeStatus.Unknown],
+        [ChargeStatus.Unknown] = [ChargeStatus.Processing, ChargeStatus.RequiresAction, ChargeStatus.Authorized, ChargeStatus.Succeeded, ChargeStatus.Failed, ChargeStatus.Canceled],
+        [ChargeStatus.RequiresAction] = [ChargeStatus.Processing, ChargeStatus.Authorized, ChargeStatus.Succeeded, ChargeStatus.Failed, ChargeStatus.Canceled],
+        [ChargeStatus.Authorized] = [ChargeStatus.Authorized, ChargeStatus.Succeeded, ChargeStatus.Canceled],
+        [ChargeStatus.Succeeded] = [ChargeStatus.Succeeded],
+        [ChargeStatus.Failed] = [],
+        [ChargeStatus.Canceled] = [],
+    };
+
+    public bool CanBecome(ChargeStatus next) => Transitions[Status].Contains(next);
+
+    /// <summary>The charge as the provider's outcome makes it. Null when the outcome leaves nothing behind, or changes nothing.</summary>
+    /// <exception cref="InvalidOperationException">The outcome is not one that a charge can take in this status.</exception>
+    public Charge? After(ProviderOutcome outcome, DateTimeOffset now) => outcome switch
+    {
+        ProviderOutcome.Known known => Taken(known.Payment, now),
+        ProviderOutcome.Refused refused => Failed(refused.Code, refused.DeclineCode, refused.Payment, now),
+        ProviderOutcome.Unknown when Status is ChargeStatus.Processing => Changed(ChargeStatus.Unknown, now),
+        _ => null,
+    };
+
+    /// <summary>The charge after it turned out that the provider never received it.</summary>
+    public Charge NeverReceived(DateTimeOffset now) => Failed(Errors.NotProcessed.Code, null, null, now);
+
+    private Charge? Taken(ProviderPayment payment, DateTimeOffset now)
+    {
+        var seen = this with
+        {
+            Method = Method with { Card = payment.Card ?? Method.Card },
+            Provider = Provider with { Reference = payment.Reference },
+            NextAction = payment.Status is ProviderStatus.RequiresAction && payment.RedirectUrl is { } url ? new ChargeAction("redirect", url) : null,
+        };
+        return payment.Status switch
+        {
+            ProviderStatus.Succeeded => seen.Capture(payment.Captured.Minor, ChargeStatus.Succeeded, now),
+            ProviderStatus.Authorized => seen.Changed(ChargeStatus.Authorized, now),
+            ProviderStatus.RequiresAction => seen.Changed(ChargeStatus.RequiresAction, now),
+            // "Processing" is news only once: it says that the provider has the payment.
+            ProviderStatus.Processing => Status is ChargeStatus.Processing && Provider.Reference == payment.Reference ? null : seen.Changed(ChargeStatus.Processing, now),
+            ProviderStatus.Canceled => seen.Changed(ChargeStatus.Canceled, now),
+            _ => Failed(payment.FailureCode ?? Errors.ProviderRefused.Code, payment.DeclineCode, payment, now),
+        };
+    }
+
+    /// <summary>The charge with its captured total; fees follow the total, in the commit that posts them.</summary>
+    internal Charge Capture(long total, ChargeStatus next, DateTimeOffset now)
+    {
+        if (total > Amount.Minor || total < Captured) throw new InvalidOperationException($"The captured total of {Id} cannot become {total}.");
+        return Changed(next, now) with { Captured = total };
+    }
+
+    private Charge Failed(string code, string? declineCode, ProviderPayment? payment, DateTimeOffset now)
+    {
+        var error = Errors.Decline(code);
+        return Changed(ChargeStatus.Failed, now) with
+        {
+            Failure = new ChargeFailure(error.Code, declineCode, error.Text.English),
+            Method = Method with { Card = payment?.Card ?? Method.Card },
+            Provider = Provider with { Reference = payment?.Reference ?? Provider.Reference },
+            NextAction = null,
+        };
+    }
+
+    internal Charge Changed(ChargeStatus next, DateTimeOffset now) =>
+        CanBecome(next) ? this with { Status = next, Version = Version + 1, UpdatedAt = now }
+            : throw new InvalidOperationException($"{Id} is {Status} and cannot become {next}.");
+}
+
+/// <summary>The charge as the API shows it.</summary>
+public sealed record ChargeView(
+    string Id, string Object, Mode Mode, ChargeStatus Status, long Amount, Currency Currency, long AmountCaptured, long AmountRefunded, long AmountRefundable,
+    CaptureMethod CaptureMethod, string? Reference, string? Description, string? Customer, string? Mandate, Dictionary<string, object?> PaymentMethod,
+    ChargeProvider Provider, object? ThreeDSecure, RiskAssessment Risk, Settlement Settlement, ChargeAction? NextAction, ChargeFailure? Failure,
+    IReadOnlyDictionary<string, string> Metadata, int Version, string RequestId, DateTimeOffset CreatedAt, DateTimeOffset UpdatedAt)
+{
+    public static ChargeView Of(Charge charge) => new(
+        charge.Id.Value, "charge", charge.Mode, charge.Status, charge.Amount.Minor, charge.Amount.Currency, charge.Captured, charge.Refunded, charge.Captured - charge.Refunded,
+        charge.CaptureMethod, charge.Reference, charge.Description, charge.Customer, charge.Mandate,
+        new() { ["type"] = charge.Method.Type, [charge.Method.Type] = charge.Method.Card },
+        charge.Provider, null, charge.Risk, charge.Settlement, charge.NextAction, charge.Failure,
+        charge.Metadata, charge.Version, charge.RequestId, charge.CreatedAt, charge.UpdatedAt);
+}

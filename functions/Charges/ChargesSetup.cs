@@ -1,0 +1,10 @@
+using Microsoft.Extensions.DependencyInjection;
+
+namespace Harbour.Charges;
+
+public static class ChargesSetup
+{
+    public static IServiceCollection AddCharges(this IServiceCollection services) => services
+        .AddSingleton<ChargeStore>()
+        .AddSingleton<ChargeOperations>();
+}

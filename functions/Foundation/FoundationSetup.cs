@@ -1,0 +1,28 @@
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+
+namespace Harbour.Foundation;
+
+/// <summary>What every capability stands on. Time and chance are registered here, and replaced nowhere but in the sandbox and in tests.</summary>
+public static class FoundationSetup
+{
+    public static IServiceCollection AddFoundation(this IServiceCollection services)
+    {
+        services.AddSingleton(TimeProvider.System);
+        services.AddSingleton(provider => new Ids(provider.GetRequiredService<TimeProvider>()));
+        services.AddSingleton(provider => new Storage(provider.GetRequiredService<IConfiguration>(), provider.GetService<Action<Azure.Data.Tables.TableClientOptions>>()));
+        services.AddSingleton(provider => new SecretReader(
+            SecretReader.Vault(provider.GetRequiredService<IConfiguration>()), provider.GetRequiredService<IConfiguration>(),
+            provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<SecretReader>>()));
+        services.AddSingleton<Books>();
+        services.AddSingleton<ActivityMarkers>();
+        services.Replace(ServiceDescriptor.Singleton<ILoggerFactory>(provider =>
+            new RedactingLoggers(new LoggerFactory(
+                provider.GetServices<ILoggerProvider>(), provider.GetRequiredService<IOptionsMonitor<LoggerFilterOptions>>(),
+                provider.GetService<IOptions<LoggerFactoryOptions>>(), provider.GetService<IExternalScopeProvider>()))));
+        return services;
+    }
+}

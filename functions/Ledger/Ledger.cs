@@ -1,0 +1,82 @@
+using Harbour.Foundation;
+
+namespace Harbour.Ledger;
+
+/// <summary>What a merchant has in one currency.</summary>
+public sealed record BalanceLine(Currency Currency, long Available, long Pending, long Reserved);
+
+/// <summary>One ledger line as the merchant sees it.</summary>
+public sealed record BalanceEntry(
+    string Id, string Object, string Type, string Account, long Amount, Currency Currency, string Source, string Entry, DateTimeOffset CreatedAt);
+
+/// <summary>
+/// Reads the books. The order matters: the head FIRST, then the postings after its cut. The other way round, a debit between the
+/// two reads would be seen in neither, and two debits could spend the same money.
+/// </summary>
+public sealed class LedgerBooks(Books books, TimeProvider time)
+{
+    /// <summary>The currencies in which balances are kept.</summary>
+    public static readonly IReadOnlyList<Currency> Currencies = [Currency.HKD, Currency.USD, Currency.CNY];
+
+    private static readonly string[] PostingColumns = ["RowKey", "Amount"];
+
+    /// <summary>Reads an account for its balance or for a debit.</summary>
+    public async Task<Holding> ReadAsync(Book book, Account account, Currency currency, CancellationToken cancellation = default)
+    {
+        var readAt = time.GetUtcNow();
+        var row = await books.ReadAsync<Head>(book, LedgerKeys.Head(account, currency), cancellation);
+        var head = row?.Value ?? Head.Empty;
+        var window = new List<(long, DateTimeOffset)>();
+        var cut = LedgerKeys.PostingsAt(account, currency, head.Cut);
+        await foreach (var posting in books.ScanAsync(book, LedgerKeys.Postings(account, currency), cut, columns: PostingColumns, cancellation: cancellation))
+            window.Add((posting.GetInt64("Amount")!.Value, LedgerKeys.TimeOf(posting.RowKey)));
+        return new Holding(account, currency, head, row?.ETag, window, readAt);
+    }
+
+    /// <summary>What the merchant has now, in every currency.</summary>
+    public async Task<IReadOnlyList<BalanceLine>> BalanceAsync(Book book, CancellationToken cancellation)
+    {
+        var read = await Task.WhenAll(
+            from currency in Currencies
+            from account in Account.Merchants
+            select ReadAsync(book, account, currency, cancellation));
+        return [.. Currencies.Zip(read.Chunk(Account.Merchants.Count), (currency, held) => new BalanceLine(currency, held[0].Balance.Minor, held[1].Balance.Minor, held[2].Balance.Minor))];
+    }
+
+    /// <summary>Takes a cursor from outside: a time of 19 digits and the id of a line.</summary>
+    public static bool TryReadCursor(string? cursor, out string? after)
+    {
+        after = cursor?.Replace('.', '|');
+        return cursor is null || (cursor.Length == 19 + 1 + 4 + Sortable.KeyLength && cursor.AsSpan(0, 19).IndexOfAnyExceptInRange('0', '9') < 0
+            && cursor.AsSpan(19, 5) is ".pst_" && Sortable.IsKey(cursor.AsSpan(24)));
+    }
+
+    /// <summary>The lines behind the balance, newest first.</summary>
+    /// <param name="after">The place of the last line of the page before.</param>
+    public async Task<Page<BalanceEntry>> EntriesAsync(Book book, Currency? only, string? after, int limit, CancellationToken cancellation)
+    {
+        var pages = await Task.WhenAll(
+            from currency in Currencies
+            where only is null || currency == only
+            from account in Account.Merchants
+            select EntriesAsync(book, account, currency, after, limit + 1, cancellation));
+        var merged = pages.SelectMany(page => page).OrderBy(line => line.Order, StringComparer.Ordinal).Take(limit + 1).ToList();
+        return new Page<BalanceEntry>([.. merged.Take(limit).Select(line => line.Entry)], merged.Count > limit ? merged[limit - 1].Order.Replace('|', '.') : null);
+    }
+
+    private async Task<List<(string Order, BalanceEntry Entry)>> EntriesAsync(
+        Book book, Account account, Currency currency, string? after, int limit, CancellationToken cancellation)
+    {
+        var prefix = LedgerKeys.Postings(account, currency);
+        var lines = new List<(string, BalanceEntry)>();
+        await foreach (var row in books.ScanAsync(book, prefix + after, prefix + Books.Last, limit, cancellation: cancellation))
+        {
+            lines.Add((row.RowKey[prefix.Length..], new BalanceEntry(
+                row.RowKey[(row.RowKey.LastIndexOf('|') + 1)..], "balance_entry", row.GetString("Type"), account.Name, row.GetInt64("Amount")!.Value,
+                currency, row.GetString("Source"), row.GetString("Entry"), LedgerKeys.TimeOf(row.RowKey))));
+            if (lines.Count == limit) break;
+        }
+
+        return lines;
+    }
+}

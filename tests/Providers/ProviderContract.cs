@@ -1,0 +1,191 @@
+using Harbour.Foundation;
+using Harbour.Providers;
+using Harbour.Sandbox.Providers;
+
+namespace Harbour.Tests.Providers;
+
+/// <summary>
+/// What every provider's connector must do, whatever the provider: one suite runs against all. A test class per provider derives from
+/// it and says which tokens approve, decline and fall silent, and what the simulated provider believes.
+/// </summary>
+public abstract class ProviderContract : IAsyncLifetime
+{
+    private int made;
+
+    protected abstract IProvider Provider { get; }
+
+    /// <summary>The same connector to the same simulated provider, with a deadline that a test can wait for.</summary>
+    protected abstract IProvider Impatient { get; }
+    protected abstract TimeProvider Time { get; }
+    protected abstract string Approves { get; }
+    protected abstract string Declines { get; }
+
+    /// <summary>A token that the provider charges without ever answering, and one that it neither charges nor answers.</summary>
+    protected abstract string TakesAndHangs { get; }
+    protected abstract string Hangs { get; }
+
+    /// <summary>A token that the provider charges and answers with an error of its own, and one for which it has no time.</summary>
+    protected abstract string TakesAndFails { get; }
+    protected abstract string Busy { get; }
+
+    protected abstract IReadOnlyList<SimulatedPayment> Taken();
+    protected abstract Task GoDownAsync(bool down);
+
+    public abstract Task InitializeAsync();
+    public abstract Task DisposeAsync();
+
+    protected ProviderCharge Charge(string token, long amount = 12800, bool captureNow = true, Mode mode = Mode.Test) => new(
+        $"ch_{++made:D26}", mode, new Money(amount, Currency.HKD), "card", token, captureNow, "mch_one", "A test", null, "req-test");
+
+    protected Task<ProviderOutcome> CreateAsync(ProviderCharge charge) => Provider.CreateAsync(charge, CancellationToken.None);
+
+    protected async Task<ProviderPayment> TakeAsync(ProviderCharge charge) =>
+        Assert.IsType<ProviderOutcome.Known>(await CreateAsync(charge)).Payment;
+
+    protected Task<ProviderOutcome> FindAsync(ProviderCharge charge, string? reference = null) =>
+        Provider.FindAsync(new(charge.Charge, charge.Mode, reference, Time.GetUtcNow(), "req-find"), CancellationToken.None);
+
+    [Fact]
+    public async Task An_approved_charge_is_known_as_succeeded_and_found_by_our_id_and_by_reference()
+    {
+        var charge = Charge(Approves);
+        var payment = await TakeAsync(charge);
+
+        Assert.Equal(ProviderStatus.Succeeded, payment.Status);
+        Assert.Equal(charge.Amount, payment.Amount);
+        Assert.Equal(charge.Amount, payment.Captured);
+        Assert.Equal("4242", payment.Card?.Last4);
+        Assert.Equal(payment, Assert.IsType<ProviderOutcome.Known>(await FindAsync(charge)).Payment);
+        Assert.Equal(payment, Assert.IsType<ProviderOutcome.Known>(await FindAsync(charge, payment.Reference)).Payment);
+        Assert.Equal(charge.Charge, Assert.Single(Taken()).Charge);
+    }
+
+    [Fact]
+    public async Task The_same_charge_sent_twice_is_one_payment()
+    {
+        var charge = Charge(Approves);
+        Assert.Equal(await TakeAsync(charge), await TakeAsync(charge));
+        Assert.Single(Taken());
+    }
+
+    [Fact]
+    public async Task The_same_charge_sent_by_many_at_once_is_one_payment()
+    {
+        var charge = Charge(Approves);
+        var outcomes = await Task.WhenAll(Enumerable.Range(0, 20).Select(_ => CreateAsync(charge)));
+
+        Assert.All(outcomes, outcome => Assert.True(outcome is ProviderOutcome.Known or ProviderOutcome.Unknown, outcome.ToString()));
+        Assert.Single(Taken());
+    }
+
+    [Fact]
+    public async Task A_decline_is_refused_with_the_issuers_reason_and_takes_nothing()
+    {
+        var charge = Charge(Declines);
+        var refused = Assert.IsType<ProviderOutcome.Refused>(await CreateAsync(charge));
+
+        Assert.Equal("card_declined", refused.Code);
+        Assert.Equal("generic_decline", refused.DeclineCode);
+        Assert.All(Taken(), payment => Assert.Equal("failed", payment.Status));
+        Assert.All(Taken(), payment => Assert.Equal(0, payment.AmountCaptured));
+    }
+
+    [Fact]
+    public async Task What_was_never_sent_is_absent() => Assert.IsType<ProviderOutcome.Absent>(await FindAsync(Charge(Approves)));
+
+    [Fact]
+    public async Task A_charge_that_is_taken_in_silence_is_unknown_and_found_later()
+    {
+        var charge = Charge(TakesAndHangs);
+        await TakeAsync(Charge(Approves));
+        Assert.IsType<ProviderOutcome.Unknown>(await Impatient.CreateAsync(charge, CancellationToken.None));
+        Assert.Equal(ProviderStatus.Succeeded, Assert.IsType<ProviderOutcome.Known>(await FindAsync(charge)).Payment.Status);
+    }
+
+    [Fact]
+    public async Task A_charge_that_is_lost_in_silence_is_unknown_and_then_absent()
+    {
+        var charge = Charge(Hangs);
+        await TakeAsync(Charge(Approves));
+        Assert.IsType<ProviderOutcome.Unknown>(await Impatient.CreateAsync(charge, CancellationToken.None));
+        Assert.IsType<ProviderOutcome.Absent>(await FindAsync(charge));
+    }
+
+    [Fact]
+    public async Task A_charge_that_is_taken_with_an_error_is_unknown_and_found_later()
+    {
+        var charge = Charge(TakesAndFails);
+        Assert.IsType<ProviderOutcome.Unknown>(await CreateAsync(charge));
+        Assert.IsType<ProviderOutcome.Unknown>(await CreateAsync(charge));
+        Assert.IsType<ProviderOutcome.Known>(await FindAsync(charge));
+        Assert.Single(Taken());
+    }
+
+    [Fact]
+    public async Task A_provider_without_time_was_not_attempted()
+    {
+        Assert.IsType<ProviderOutcome.NotAttempted>(await CreateAsync(Charge(Busy)));
+        Assert.Empty(Taken());
+    }
+
+    [Fact]
+    public async Task A_provider_that_is_down_was_not_attempted_and_takes_the_same_charge_once_when_it_is_back()
+    {
+        var charge = Charge(Approves);
+        await GoDownAsync(true);
+        Assert.IsType<ProviderOutcome.NotAttempted>(await CreateAsync(charge));
+        Assert.IsType<ProviderOutcome.NotAttempted>(await FindAsync(charge));
+
+        await GoDownAsync(false);
+        Assert.Equal(ProviderStatus.Succeeded, (await TakeAsync(charge)).Status);
+        Assert.Single(Taken());
+    }
+
+    [Fact]
+    public async Task A_call_that_is_cancelled_before_it_is_sent_was_not_attempted()
+    {
+        Assert.IsType<ProviderOutcome.NotAttempted>(await Provider.CreateAsync(Charge(Approves), new CancellationToken(canceled: true)));
+        Assert.Empty(Taken());
+    }
+
+    [Fact]
+    public async Task The_modes_do_not_see_each_other()
+    {
+        var charge = Charge(Approves, mode: Mode.Live);
+        var payment = await TakeAsync(charge);
+
+        Assert.IsType<ProviderOutcome.Absent>(await FindAsync(charge with { Mode = Mode.Test }));
+        Assert.IsType<ProviderOutcome.Absent>(await FindAsync(charge with { Mode = Mode.Test }, payment.Reference));
+        Assert.IsType<ProviderOutcome.Known>(await FindAsync(charge));
+    }
+
+    [Fact]
+    public async Task A_refund_is_made_once_for_its_id_and_found_by_it()
+    {
+        var payment = await TakeAsync(Charge(Approves));
+        var refund = new ProviderRefund("re_one", Mode.Test, payment.Reference, new Money(5000, Currency.HKD), "requested_by_customer", "req-refund");
+        var first = Assert.IsType<ProviderOutcome.KnownRefund>(await Provider.RefundAsync(refund, CancellationToken.None)).Refund;
+
+        Assert.Equal(ProviderRefundStatus.Succeeded, first.Status);
+        Assert.Equal(refund.Amount, first.Amount);
+        Assert.Equal(first, Assert.IsType<ProviderOutcome.KnownRefund>(await Provider.RefundAsync(refund, CancellationToken.None)).Refund);
+        Assert.Equal(first, Assert.IsType<ProviderOutcome.KnownRefund>(await FindRefundAsync("re_one", payment)).Refund);
+        Assert.IsType<ProviderOutcome.Absent>(await FindRefundAsync("re_other", payment));
+        Assert.Equal(5000, Assert.Single(Taken()).AmountRefunded);
+    }
+
+    [Fact]
+    public async Task Refunds_never_exceed_what_was_captured_however_many_come_at_once()
+    {
+        var payment = await TakeAsync(Charge(Approves, 10000));
+        var outcomes = await Task.WhenAll(Enumerable.Range(0, 20).Select(i => Provider.RefundAsync(
+            new($"re_{i}", Mode.Test, payment.Reference, new Money(1000, Currency.HKD), null, "req-refund"), CancellationToken.None)));
+
+        Assert.Equal(10, outcomes.Count(outcome => outcome is ProviderOutcome.KnownRefund));
+        Assert.Equal(10, outcomes.Count(outcome => outcome is ProviderOutcome.Refused));
+        Assert.Equal(10000, Assert.Single(Taken()).AmountRefunded);
+    }
+
+    protected Task<ProviderOutcome> FindRefundAsync(string refund, ProviderPayment payment) =>
+        Provider.FindRefundAsync(new(refund, Mode.Test, payment.Reference, "req-find"), CancellationToken.None);
+}
