@@ -92,7 +92,8 @@ public sealed class StripeMappingTests
 
     [Theory]
     [InlineData("card_declined", "generic_decline", "card_declined", "generic_decline")]
-    [InlineData("card_declined", "insufficient_funds", "insufficient_funds", "insufficient_funds")]
+    [InlineData("card_declined", "insufficient_funds", "card_declined", "insufficient_funds")]
+    [InlineData("insufficient_funds", null, "card_declined", "insufficient_funds")]
     [InlineData("card_declined", "stolen_card", "card_declined", "stolen_card")]
     [InlineData("card_declined", "lost_card", "card_declined", "lost_card")]
     [InlineData("card_declined", null, "card_declined", null)]

@@ -31,7 +31,7 @@ public sealed class StripeProviderTests
 
     [Theory]
     [InlineData("tok_declined", "card_declined", "generic_decline")]
-    [InlineData("tok_insufficient_funds", "insufficient_funds", "insufficient_funds")]
+    [InlineData("tok_insufficient_funds", "card_declined", "insufficient_funds")]
     [InlineData("tok_expired_card", "expired_card", "expired_card")]
     [InlineData("pm_card_chargeDeclinedIncorrectCvc", "incorrect_cvc", "incorrect_cvc")]
     [InlineData("pm_card_chargeDeclinedProcessingError", "processing_error", "processing_error")]

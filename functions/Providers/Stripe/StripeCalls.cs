@@ -131,8 +131,8 @@ internal sealed class StripeCalls : IDisposable
         }
         catch (OperationCanceledException exception) when (exception.InnerException is TimeoutException && !cancellation.IsCancellationRequested)
         {
-            // Only the connection has a time-out of its own, and it runs before anything is sent.
-            return new(new ProviderOutcome.NotAttempted("no connection in time"), Again: true, Sick: true);
+            // Only the connection has a time-out of its own, and it runs before anything is sent. Trying again would cost as long.
+            return new(new ProviderOutcome.NotAttempted("no connection in time"), Sick: true);
         }
         catch (OperationCanceledException)
         {

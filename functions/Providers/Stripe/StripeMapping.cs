@@ -115,7 +115,10 @@ public static class StripeMapping
         return new ProviderOutcome.Refused("provider_refused", error.Code, PaymentOrNull(error.PaymentIntent));
     }
 
-    /// <summary>A refused card in our words: our code, and the issuer's reason in Stripe's.</summary>
+    /// <summary>
+    /// A refused card in our words: our code, and the issuer's reason in Stripe's. A card without funds is a declined card here, since
+    /// <c>insufficient_funds</c> is what we say of a merchant's own balance.
+    /// </summary>
     public static (string Code, string? DeclineCode) Decline(string? code, string? declineCode) => (code, declineCode) switch
     {
         ("card_declined", "expired_card") or ("expired_card", _) => ("expired_card", declineCode ?? "expired_card"),
