@@ -44,8 +44,11 @@ public static class Seed
             return Add(number, CredentialKind.Key, Handles.OfKey(proof), proof, merchant, mode, scopes, networks);
         }
 
-        Task Add(int number, CredentialKind kind, string handle, string proof, Id<Merchant> merchant, Mode mode, ImmutableArray<string> scopes, params string[] networks) =>
-            credentials.AddAsync(new Credential(Id<Credential>.Parse($"key_{number:D26}"), merchant, mode, kind, handle, proof, scopes, AllowList.Parse(networks)), cancellation);
+        Task Add(int number, CredentialKind kind, string handle, string proof, Id<Merchant> merchant, Mode mode, ImmutableArray<string> scopes, params string[] networks)
+        {
+            var id = Id<Credential>.Parse($"key_{number:D26}");
+            return credentials.AddAsync(new Credential(id, merchant, mode, kind, handle, proof, scopes, AllowList.Parse(networks)), cancellation);
+        }
     }
 
     /// <summary>Fast enough that load tests measure the platform and not the limit.</summary>

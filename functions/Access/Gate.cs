@@ -177,7 +177,8 @@ public sealed class Gate(
     private static Error? CheckHeaders(HttpRequest request, Call call)
     {
         if (HttpMethods.IsGet(request.Method) || HttpMethods.IsHead(request.Method) || HttpMethods.IsDelete(request.Method)) return null;
-        if (request.Path.StartsWithSegments("/v1", StringComparison.Ordinal) && HasBody(request) && !IsJson(request)) return Errors.UnsupportedMediaType.With("application/json");
+        var isOurs = request.Path.StartsWithSegments("/v1", StringComparison.OrdinalIgnoreCase);
+        if (isOurs && HasBody(request) && !IsJson(request)) return Errors.UnsupportedMediaType.With("application/json");
 
         if (!HttpMethods.IsPost(request.Method)) return null;
         if (!request.Headers.TryGetValue("Idempotency-Key", out var values)) return call.Route.NeedsIdempotencyKey ? Errors.IdempotencyKeyRequired : null;

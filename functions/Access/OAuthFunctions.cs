@@ -62,7 +62,8 @@ public sealed class OAuthFunctions(CredentialCache credentials, AccessTokens tok
 
     private async Task<(string? Client, ImmutableArray<string> Scopes, Refusal? Refusal)> GrantAsync(HttpRequest request, Call call)
     {
-        if (ReadForm(request.ContentType, call.Body) is not { } form) return (null, [], new("invalid_request", "send each parameter once, as application/x-www-form-urlencoded"));
+        if (ReadForm(request.ContentType, call.Body) is not { } form)
+            return (null, [], new("invalid_request", "send each parameter once, as application/x-www-form-urlencoded"));
         if (!form.TryGetValue("grant_type", out var grant)) return (null, [], new("invalid_request", "grant_type is required"));
         if (grant != "client_credentials") return (null, [], new("unsupported_grant_type", "grant_type must be client_credentials"));
 
@@ -89,7 +90,8 @@ public sealed class OAuthFunctions(CredentialCache credentials, AccessTokens tok
     /// <summary>The parameters, each of which may come once (RFC 6749, section 3.2) and counts as absent when it is empty; null when the body is no form.</summary>
     private static Dictionary<string, string>? ReadForm(string? contentType, ReadOnlyMemory<byte> body)
     {
-        if (!MediaTypeHeaderValue.TryParse(contentType, out var type) || !type.MediaType.Equals("application/x-www-form-urlencoded", StringComparison.OrdinalIgnoreCase)) return null;
+        if (!MediaTypeHeaderValue.TryParse(contentType, out var type)) return null;
+        if (!type.MediaType.Equals("application/x-www-form-urlencoded", StringComparison.OrdinalIgnoreCase)) return null;
         try
         {
             using var reader = new FormReader(Encoding.UTF8.GetString(body.Span));
@@ -109,7 +111,10 @@ public sealed class OAuthFunctions(CredentialCache credentials, AccessTokens tok
         var id = form.GetValueOrDefault("client_id");
         var secret = form.GetValueOrDefault("client_secret");
         if (authorization.Length == 0)
-            return id is not null && secret is not null ? (new(id, secret), null) : (null, new("invalid_client", "send the client's id and secret, by Basic authentication or in the body", 401));
+        {
+            if (id is not null && secret is not null) return (new(id, secret), null);
+            return (null, new("invalid_client", "send the client's id and secret, by Basic authentication or in the body", 401));
+        }
 
         if (secret is not null) return (null, new("invalid_request", "authenticate by header or in the body, not both"));
         if (ReadBasic(authorization) is not { } login) return (null, new("invalid_client", "the Authorization header is not valid Basic authentication", 401));

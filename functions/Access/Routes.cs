@@ -83,7 +83,8 @@ public sealed class Routes
         var access = method.GetCustomAttribute<AccessAttribute>();
         var open = method.GetCustomAttribute<PublicAttribute>();
         if (access is null == open is null) throw new InvalidOperationException($"The function {function.Name} needs either [Access] or [Public].");
-        if (access is not null && !Scopes.All.Contains(access.Scope)) throw new InvalidOperationException($"The function {function.Name} asks for {access.Scope}, which is no scope.");
+        if (access is not null && !Scopes.All.Contains(access.Scope))
+            throw new InvalidOperationException($"The function {function.Name} asks for {access.Scope}, which is no scope.");
 
         return new Route(function.Name, (trigger.Route ?? function.Name).TrimStart('/'),
             [.. (trigger.Methods ?? []).Select(m => m.ToUpperInvariant())],

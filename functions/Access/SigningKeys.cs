@@ -33,7 +33,8 @@ public sealed class SigningKeys(SecretReader secrets)
     public static object Published(ECDsaSecurityKey key)
     {
         var point = key.ECDsa.ExportParameters(includePrivateParameters: false).Q;
-        return new { Kty = "EC", Crv = "P-256", X = Base64UrlEncoder.Encode(point.X!), Y = Base64UrlEncoder.Encode(point.Y!), Kid = key.KeyId, Use = "sig", Alg = "ES256" };
+        var (x, y) = (Base64UrlEncoder.Encode(point.X!), Base64UrlEncoder.Encode(point.Y!));
+        return new { Kty = "EC", Crv = "P-256", X = x, Y = y, Kid = key.KeyId, Use = "sig", Alg = "ES256" };
     }
 
     private static ImmutableArray<ECDsaSecurityKey> Parse(string text)
@@ -53,7 +54,8 @@ public sealed class SigningKeys(SecretReader secrets)
     {
         var ecdsa = ECDsa.Create();
         ecdsa.ImportFromPem(pem);
-        if (ecdsa.ExportParameters(includePrivateParameters: false).Curve.Oid.Value != P256) throw new InvalidOperationException($"A key of the secret {SecretName} is not on P-256.");
+        if (ecdsa.ExportParameters(includePrivateParameters: false).Curve.Oid.Value != P256)
+            throw new InvalidOperationException($"A key of the secret {SecretName} is not on P-256.");
         var key = new ECDsaSecurityKey(ecdsa);
         key.KeyId = Base64UrlEncoder.Encode(key.ComputeJwkThumbprint());
         return key;

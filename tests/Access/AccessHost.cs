@@ -98,7 +98,16 @@ public static class ProbeFunctions
 
     private static Answer Seen(Call call) => Answer.Ok(new
     {
-        call.RequestId, call.Book.Partition, call.Mode, Merchant = call.Merchant.Id, call.Scopes, call.IdempotencyKey, call.RequestHash,
-        call.ClientAddress, call.Path, Size = call.Body.Length, call.Language,
+        call.RequestId,
+        call.Book.Partition,
+        call.Mode,
+        Merchant = call.Merchant.Id,
+        call.Scopes,
+        call.IdempotencyKey,
+        call.RequestHash,
+        call.ClientAddress,
+        call.Path,
+        Size = call.Body.Length,
+        call.Language,
     });
 }

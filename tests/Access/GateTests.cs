@@ -153,7 +153,7 @@ public sealed class GateTests(AccessHost host) : IClassFixture<AccessHost>
     [InlineData(null, false)]
     public async Task A_body_is_json(string? type, bool accepted)
     {
-        foreach (var (method, path) in new[] { ("POST", "/v1/probes"), ("PUT", "/v1/probes/x") })
+        foreach (var (method, path) in new[] { ("POST", "/v1/probes"), ("POST", "/V1/Probes"), ("PUT", "/v1/probes/x") })
         {
             using var request = Request(method, path, Demo, null, ("Idempotency-Key", "k"));
             request.Content = new ByteArrayContent("{}"u8.ToArray());
