@@ -51,6 +51,8 @@ public sealed class Azurite : IAsyncDisposable
     {
         var directory = Path.Combine(data, "azurite");
         System.IO.Directory.CreateDirectory(directory);
+        // The host's secrets are in there.
+        if (!OperatingSystem.IsWindows()) File.SetUnixFileMode(directory, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         return await AdoptAsync(directory, logger, cancellation) ?? await StartAsync(directory, inMemory: false, [DefaultAccount], logger, cancellation);
     }
 
@@ -70,9 +72,9 @@ public sealed class Azurite : IAsyncDisposable
         await _watch;
         if (await _process.EndAsync(EndPatience))
         {
-            File.Delete(IdentityFile(Directory));
-            // The launcher of an Azurite in memory removes its directory, then goes.
-            if (_launcher is not null) await _launcher.WaitForExitAsync();
+            // The watch of an Azurite in memory removes the whole directory, then goes; that closes the pipe.
+            if (_launcher is not null) await _launcher.StandardOutput.ReadToEndAsync();
+            else if (File.Exists(IdentityFile(Directory))) File.Delete(IdentityFile(Directory));
         }
         else
         {
@@ -123,7 +125,7 @@ public sealed class Azurite : IAsyncDisposable
             }
 
             await process.EndAsync(EndPatience);
-            if (launcher is not null) await launcher.WaitForExitAsync(cancellation);
+            if (launcher is not null) await launcher.StandardOutput.ReadToEndAsync(cancellation);
             if (attempt == 3) throw new SandboxException($"Azurite did not start; {Path.Combine(directory, "azurite.log")} says why.");
             System.IO.Directory.CreateDirectory(directory);
         }
@@ -214,6 +216,9 @@ public sealed class Azurite : IAsyncDisposable
     /// <summary>How an Azurite is found again. It is written by azurite.mjs, to a file that only its owner can read.</summary>
     private sealed record Identity(int Pid, int BlobPort, int QueuePort, int TablePort, string AccountKey)
     {
+        /// <summary>For whoever wants to look into the storage, or to start a second host on it.</summary>
+        public string ConnectionString => ConnectionStringFor(DefaultAccount);
+
         public string ConnectionStringFor(string account) => string.Create(
             CultureInfo.InvariantCulture,
             $"DefaultEndpointsProtocol=http;AccountName={account};AccountKey={AccountKey};BlobEndpoint=http://127.0.0.1:{BlobPort}/{account};QueueEndpoint=http://127.0.0.1:{QueuePort}/{account};TableEndpoint=http://127.0.0.1:{TablePort}/{account};");

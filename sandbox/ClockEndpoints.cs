@@ -1,8 +1,10 @@
 using System.Globalization;
 using System.Text.Json;
 using System.Text.RegularExpressions;
+using Harbour.Sandbox.Runtime;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.DependencyInjection;
 
 namespace Harbour.Sandbox;
 
@@ -20,7 +22,12 @@ internal static partial class ClockEndpoints
     /// <summary>A host without a timeline follows another one's clock and can't move it.</summary>
     public static void MapClock(this WebApplication app, MovableClock clock, Timeline? timeline)
     {
-        app.MapGet("/sandbox/clock", (RequestDelegate)(http => Results.Json(new { now = Format(clock.GetUtcNow()) }).ExecuteAsync(http)));
+        var follower = app.Services.GetRequiredService<ClockFollower>();
+        app.MapGet("/sandbox/clock", (RequestDelegate)(async http =>
+        {
+            await follower.CatchUpAsync(http.RequestAborted);
+            await Results.Json(new { now = Format(clock.GetUtcNow()) }).ExecuteAsync(http);
+        }));
         app.MapPost("/sandbox/clock/advance", (RequestDelegate)(async http =>
             await (await AdvanceAsync(http, clock, timeline, app.Lifetime.ApplicationStopping)).ExecuteAsync(http)));
     }

@@ -1,3 +1,4 @@
+using Azure;
 using Azure.Data.Tables;
 using Harbour.Sandbox.Providers;
 using Harbour.Sandbox.Runtime;
@@ -78,8 +79,7 @@ public sealed class SandboxHost : IAsyncDisposable
         BaseAddress = new Uri($"http://localhost:{sockets.Port}");
 
         StorageConnectionString = await StartStorageAsync(cancellation);
-        var table = new TableClient(StorageConnectionString, "sandbox");
-        await table.CreateIfNotExistsAsync(cancellation);
+        var table = await OpenTableAsync(cancellation);
         var clockStore = new ClockStore(table);
         Clock.Set(await clockStore.ReadAsync(cancellation));
 
@@ -119,6 +119,22 @@ public sealed class SandboxHost : IAsyncDisposable
 
         _started.Push(azurite);
         return azurite.ConnectionString;
+    }
+
+    /// <summary>The table in which the sandbox keeps what is its own: clock, settings, schedules.</summary>
+    private async Task<TableClient> OpenTableAsync(CancellationToken cancellation)
+    {
+        try
+        {
+            var table = new TableClient(StorageConnectionString, "sandbox");
+            await table.CreateIfNotExistsAsync(cancellation);
+            return table;
+        }
+        catch (Exception e) when (_options.Storage is not null
+            && e is RequestFailedException or AggregateException or FormatException or InvalidOperationException or ArgumentException)
+        {
+            throw new SandboxException($"The storage of SANDBOX_STORAGE can't be used: {e.Message.ReplaceLineEndings(" ")}");
+        }
     }
 
     /// <summary>The configuration that the functions see. A second host takes over what the first one published, its public address included.</summary>

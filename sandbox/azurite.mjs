@@ -7,29 +7,38 @@
 //   node azurite.mjs keep|drop <identity file> <log file> <Azurite's own arguments...>
 //
 // keep  leaves Azurite running when the host goes, to be adopted by the next one.
-// drop  (nothing is kept) stays to end Azurite when the host closes our input or dies, and removes its directory.
+// drop  (nothing is kept) leaves a watch beside it, also in a session of its own, that ends Azurite when the host closes
+//       our input or dies in whatever way, and removes its directory.
 import { spawn } from 'node:child_process';
 import { openSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
 
 const [lifetime, identityFile, logFile, ...args] = process.argv.slice(2);
-const azurite = createRequire(import.meta.url).resolve('azurite/dist/src/azurite.js');
-const { HARBOUR_AZURITE_IDENTITY: identity, ...env } = process.env;
+const { HARBOUR_AZURITE_IDENTITY: identity, HARBOUR_AZURITE_WATCH: watching, ...env } = process.env;
 
-const log = openSync(logFile, 'a');
-const child = spawn(process.execPath, [azurite, ...args], { detached: true, stdio: ['ignore', log, log], env });
-if (child.pid === undefined) throw new Error('Azurite could not be started.');
-
-const written = `${identityFile}.new`;
-writeFileSync(written, JSON.stringify({ ...JSON.parse(identity), Pid: child.pid }), { mode: 0o600 });
-renameSync(written, identityFile);
-process.stdout.write(`${child.pid}\n`);
-
-if (lifetime === 'keep') {
-  child.unref();
+if (lifetime === 'drop' && !watching) {
+  spawn(process.execPath, process.argv.slice(1), { detached: true, stdio: 'inherit', env: { ...process.env, HARBOUR_AZURITE_WATCH: '1' } }).unref();
 } else {
-  process.on('SIGINT', () => {});
+  const child = start();
+  if (lifetime === 'keep') child.unref();
+  else watch(child);
+}
+
+function start() {
+  const azurite = createRequire(import.meta.url).resolve('azurite/dist/src/azurite.js');
+  const log = openSync(logFile, 'a');
+  const child = spawn(process.execPath, [azurite, ...args], { detached: true, stdio: ['ignore', log, log], env });
+  if (child.pid === undefined) throw new Error('Azurite could not be started.');
+
+  const written = `${identityFile}.new`;
+  writeFileSync(written, JSON.stringify({ ...JSON.parse(identity), Pid: child.pid }), { mode: 0o600 });
+  renameSync(written, identityFile);
+  process.stdout.write(`${child.pid}\n`);
+  return child;
+}
+
+function watch(child) {
   process.stdin.on('error', () => {}).on('close', () => child.kill('SIGTERM')).resume();
   child.on('exit', () => {
     rmSync(dirname(identityFile), { recursive: true, force: true });

@@ -47,9 +47,10 @@ public sealed class ChargeOperations(
     /// <summary>Takes a fresh key to its answer. Null when another call claimed the key first.</summary>
     private async Task<Answer?> StartAsync(Call call, ChargeRequest request, string key, Row<Claim>? known)
     {
+        var id = known is null ? ids.New<Charge>() : Id<Charge>.Parse(known.Value.Object);
         var now = time.GetUtcNow();
         var provider = router.For(request.MethodType);
-        var charge = New(call, request, known is null ? ids.New<Charge>() : Id<Charge>.Parse(known.Value.Object), provider.Name, now);
+        var charge = New(call, request, id, provider.Name, now);
         var claim = new Claim(call.RequestHash, charge.Id.Value, now + OpenWork.Lease, known?.Value.CreatedAt ?? now);
         if (charge.Risk.Decision is RiskDecision.Block) return await BlockAsync(call, charge, claim, key, known);
 
@@ -204,7 +205,7 @@ public sealed class ChargeOperations(
         Reference = request.Reference, Description = request.Description, Method = new ChargeMethod(request.MethodType, null),
         Provider = new ChargeProvider(provider, null, "primary"), Risk = RiskRules.Assess(request.Amount, request.MethodType),
         Settlement = new Settlement(request.SettlementCurrency, 0, 0, 0, null, null), Metadata = request.Metadata,
-        RequestId = call.RequestId, CreatedAt = now, UpdatedAt = now,
+        RequestId = call.RequestId, CreatedAt = id.MadeAt, UpdatedAt = now,
     };
 
     private static ProviderCharge ToProvider(Charge charge, ChargeRequest request, Call call) => new(

@@ -61,6 +61,7 @@ public sealed class Fields
         if (value.ValueKind is not JsonValueKind.String) return Refused<string>(Errors.FieldInvalid.At(path + name, "a string"));
         var text = value.GetString()!;
         if (text.Length == 0 && required) return Refused<string>(Errors.FieldRequired.At(path + name));
+        if (HasControls(text)) return Refused<string>(Errors.FieldInvalid.At(path + name, "text without control characters"));
         return text.Length <= maxLength ? text : Refused<string>(Errors.FieldTooLong.At(path + name, maxLength));
     }
 
@@ -131,6 +132,7 @@ public sealed class Fields
             if (property.Name.Length is 0 or > 40) Refuse(Errors.FieldTooLong.At(path + name, 40));
             else if (property.Value.ValueKind is not JsonValueKind.String) Refuse(Errors.FieldInvalid.At(at, "a string"));
             else if (property.Value.GetString()!.Length > 500) Refuse(Errors.FieldTooLong.At(at, 500));
+            else if (HasControls(property.Name + property.Value.GetString())) Refuse(Errors.FieldInvalid.At(path + name, "text without control characters"));
             else labels[property.Name] = property.Value.GetString()!;
         }
 
@@ -144,6 +146,9 @@ public sealed class Fields
         foreach (var property in element.EnumerateObject())
             if (!asked.Contains(property.Name)) Refuse(Errors.FieldUnknown.At(path + property.Name));
     }
+
+    /// <summary>Not every provider and file format takes control characters; only tabs and line ends are let through.</summary>
+    private static bool HasControls(string text) => text.Any(c => char.IsControl(c) && c is not ('\t' or '\n' or '\r'));
 
     private JsonElement? Find(string name, bool required)
     {

@@ -26,6 +26,9 @@ public readonly record struct Id<T> : IComparable<Id<T>> where T : IHasId
     /// <summary>The part after the prefix.</summary>
     public string Key => Value[T.Prefix.Length..];
 
+    /// <summary>When the id was made, to the millisecond.</summary>
+    public DateTimeOffset MadeAt => Sortable.TimeOf(Key);
+
     /// <summary>Takes text from outside; what is not an id of this kind is refused before anything is read from storage.</summary>
     public static bool TryParse(string? text, out Id<T> id)
     {
@@ -119,6 +122,14 @@ public static class Sortable
         Span<byte> bytes = stackalloc byte[16];
         BinaryPrimitives.WriteUInt128BigEndian(bytes, (UInt128)Math.Max(0, at.ToUnixTimeMilliseconds()) << 80);
         return Encode(bytes);
+    }
+
+    /// <summary>The moment in a key.</summary>
+    public static DateTimeOffset TimeOf(string key)
+    {
+        var milliseconds = 0L;
+        foreach (var c in key.AsSpan(0, 10)) milliseconds = milliseconds << 5 | (long)Alphabet.IndexOf(c, StringComparison.Ordinal);
+        return DateTimeOffset.FromUnixTimeMilliseconds(milliseconds);
     }
 
     internal static string Encode(ReadOnlySpan<byte> bytes)

@@ -26,7 +26,8 @@ internal sealed class TimerFunction
     public TimerFunction(Function function, TimerTriggerAttribute trigger, FunctionRunner runner, TableClient table, ILogger logger)
     {
         (_function, _trigger, _runner, _table, _logger) = (function, trigger, runner, table, logger);
-        _schedule = CronExpression.Parse(trigger.Schedule, CronFormat.IncludeSeconds);
+        if (!CronExpression.TryParse(trigger.Schedule, CronFormat.IncludeSeconds, out _schedule!))
+            throw new InvalidOperationException($"Timer function {function.Name}: '{trigger.Schedule}' is no cron expression of six fields.");
     }
 
     public string Name => _function.Name;

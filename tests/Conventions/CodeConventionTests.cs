@@ -38,19 +38,19 @@ public sealed partial class CodeConventionTests
         // An interface of static abstract members is a constraint on type parameters, implemented by every type with ids.
         var types = Harbour().ToList();
         var lonely = types.Where(t => t.IsInterface && !named.Contains(t.Name) && types.Count(c => c is { IsClass: true } && c.IsAssignableTo(t)) < 2);
-        Assert.Empty(lonely.Where(t => t.GetMethods().Any(m => !m.IsStatic)));
+        Assert.DoesNotContain(lonely, t => t.GetMethods().Any(m => !m.IsStatic));
     }
 
     [Fact]
     public void No_folder_is_a_place_for_anything()
     {
         string[] banned = ["Services", "Models", "Helpers", "Utils", "Common", "Managers"];
-        Assert.Empty(Directory.EnumerateDirectories(Path.Combine(Repository.Root, "functions"), "*", SearchOption.AllDirectories).Where(d => banned.Contains(Path.GetFileName(d))));
+        Assert.DoesNotContain(Directory.EnumerateDirectories(Path.Combine(Repository.Root, "functions"), "*", SearchOption.AllDirectories), d => banned.Contains(Path.GetFileName(d)));
     }
 
     [Fact]
     public void Functions_never_mention_the_sandbox() =>
-        Assert.Empty(Repository.Sources("functions").Where(file => Code(file).Contains("Sandbox", StringComparison.Ordinal) || Code(file).Contains("#if", StringComparison.Ordinal)));
+        Assert.DoesNotContain(Repository.Sources("functions"), file => Code(file).Contains("Sandbox", StringComparison.Ordinal) || Code(file).Contains("#if", StringComparison.Ordinal));
 
     [Fact]
     public void Time_and_chance_are_banned_by_name()
@@ -58,7 +58,7 @@ public sealed partial class CodeConventionTests
         var banned = File.ReadAllText(Path.Combine(Repository.Root, "BannedSymbols.txt"));
         Assert.All(new[] { "P:System.DateTime.UtcNow", "P:System.DateTimeOffset.UtcNow", "M:System.Guid.NewGuid", "P:System.Random.Shared", "M:System.Threading.Tasks.Task.Delay(System.TimeSpan)" },
             symbol => Assert.Contains(symbol, banned));
-        Assert.Empty(Repository.Sources("functions").Where(file => Code(file).Contains("RS0030", StringComparison.Ordinal)));
+        Assert.DoesNotContain(Repository.Sources("functions"), file => Code(file).Contains("RS0030", StringComparison.Ordinal));
     }
 
     [Fact]

@@ -34,6 +34,8 @@ public sealed class FieldsTests
     [InlineData("{\"amount\":500,\"capture_method\":\"later\"," + Rest + "}", "field_invalid", "capture_method")]
     [InlineData("{\"amount\":500,\"settlement_currency\":\"USD\"," + Rest + "}", "currency_not_supported", "settlement_currency")]
     [InlineData("{\"amount\":500,\"metadata\":{\"a\":1}," + Rest + "}", "field_invalid", "metadata.a")]
+    [InlineData("{\"amount\":500,\"description\":\"a\\u0000\"," + Rest + "}", "field_invalid", "description")]
+    [InlineData("{\"amount\":500,\"metadata\":{\"a\":\"\\u0007\"}," + Rest + "}", "field_invalid", "metadata")]
     [InlineData("{\"amount\":500,\"metadata\":[]," + Rest + "}", "field_invalid", "metadata")]
     [InlineData("{\"amount\":500,\"customer\":\"cus_1\"," + Rest + "}", "customer_not_found", "customer")]
     [InlineData("{\"amount\":500,\"currency\":\"HKD\",\"payment_method\":{\"type\":\"card\",\"number\":\"1\"}}", "raw_card_data_refused", "payment_method.number")]

@@ -58,6 +58,7 @@ public sealed class IdsTests
         var id = new Ids(time).New<Charge>();
         Assert.True(Id<Charge>.TryParse(id.Value, out var read));
         Assert.Equal(id, read);
+        Assert.Equal(time.GetUtcNow(), read.MadeAt);
     }
 
     [Fact]
