@@ -90,7 +90,7 @@ public sealed class SandboxHost : IAsyncDisposable
         _app.MapClock(Clock, timeline);
         MapSandboxEndpoints(_app);
 
-        if (_options.Role == SandboxRole.All) await SeedAsync(Services, cancellation);
+        if (_options.Role == SandboxRole.All) await _options.Seed(Services, cancellation);
         await _app.StartAsync(cancellation);
         _started.Push(new Ended(() => _app.StopAsync(CancellationToken.None)));
         if (timeline is null) return;
@@ -209,9 +209,6 @@ public sealed class SandboxHost : IAsyncDisposable
     {
         if (Stripe is { } stripe) app.MapProviders(stripe);
     }
-
-    /// <summary>Puts the demo data into storage, after the services are built and before the first request is served.</summary>
-    private static Task SeedAsync(IServiceProvider services, CancellationToken cancellation) => Seed.RunAsync(services, cancellation);
 
     /// <summary>The host is started and stopped by its owner; many in one process must not all listen for Ctrl+C.</summary>
     private sealed class Unattended : IHostLifetime

@@ -27,6 +27,9 @@ public sealed record SandboxOptions
     /// <summary>Makes the application. Only the host's own tests put another one in Harbour's place.</summary>
     public Func<string[], FunctionsApplicationBuilder> Application { get; init; } = Harbour.Program.Create;
 
+    /// <summary>Puts the demo data into storage, after the services are built and before the first request is served.</summary>
+    public Func<IServiceProvider, CancellationToken, Task> Seed { get; init; } = Sandbox.Seed.RunAsync;
+
     /// <summary>The classes in which functions are looked for: by default all of Harbour's.</summary>
     public IEnumerable<Type> FunctionClasses { get; init; } = typeof(SandboxOptions).Assembly.GetTypes();
 

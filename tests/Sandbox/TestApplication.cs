@@ -15,6 +15,7 @@ internal static class TestApplication
 {
     public static SandboxOptions Options(Probe probe, Type[] functions, params DueSource[] sources) => new()
     {
+        Seed = (_, _) => Task.CompletedTask,
         FunctionClasses = functions,
         Application = args =>
         {
