@@ -16,7 +16,7 @@ public sealed class Idempotency(Books books, ActivityMarkers activity, TimeProvi
     /// <param name="resume">Finds out what became of the work that a call with this key began.</param>
     public async Task<Answer> RunAsync(Call call, Func<string, Row<Claim>?, Task<Answer?>> start, Func<Row<Claim>, Task<Answer>> resume)
     {
-        var key = Claim.Key(call.IdempotencyKey!);
+        var key = Foundation.Claim.Key(call.IdempotencyKey!);
         var reading = books.ReadAsync<Claim>(call.Book, key);
         await Task.WhenAll(reading, activity.MarkAsync(call.Book));
         var known = await reading;
@@ -26,14 +26,34 @@ public sealed class Idempotency(Books books, ActivityMarkers activity, TimeProvi
             if (admission is Admission.Replay) return Answer.Kept(known!.Value.Status!.Value, known.Value.Body!);
             if (admission is Admission.Reused) return call.Problem(Errors.IdempotencyKeyReused with { Param = "Idempotency-Key" });
             if (admission is Admission.InUse) return call.Problem(Errors.IdempotencyKeyInUse with { RetryAfter = TimeSpan.FromSeconds(1) });
-            if (admission is Admission.Resume) return await resume(known!);
-            if (await start(key, known) is { } answer) return answer;
+            if (admission is Admission.Resume)
+            {
+                if (await TakeOverAsync(call, known!) is { } taken) return await resume(taken);
+            }
+            else if (await start(key, known) is { } answer)
+            {
+                return answer;
+            }
+
             if (round == MaxRounds) return call.Problem(Errors.ConcurrentUpdate with { RetryAfter = TimeSpan.FromSeconds(1) });
 
             await Task.Delay(TimeSpan.FromMilliseconds(ids.RandomBytes(1)[0] % (10 * round)), TimeProvider.System);
             known = await books.ReadAsync<Claim>(call.Book, key);
         }
     }
+
+    /// <summary>Takes the lease of a key whose first call has ended, so that of many who ask at once only one asks the provider.</summary>
+    private async Task<Row<Claim>?> TakeOverAsync(Call call, Row<Claim> known)
+    {
+        var claim = known.Value with { LeaseUntil = time.GetUtcNow() + OpenWork.Lease };
+        var commit = books.Begin(call.Book, call.RequestId, "resume");
+        commit.Replace(known.Key, known.ETag, claim);
+        return await commit.SubmitAsync() is { } committed ? new Row<Claim>(known.Key, claim, committed.Tag(known.Key)) : null;
+    }
+
+    /// <summary>The claim of a key for an object, from now until the lease ends.</summary>
+    public static Claim Claim(Call call, string @object, Row<Claim>? known, DateTimeOffset now) =>
+        new(call.RequestHash, @object, now + OpenWork.Lease, known?.Value.CreatedAt ?? now, call.RequestId, call.Language);
 
     /// <summary>Writes the claim of a key: a new row, or the row that a call before released.</summary>
     public static void Put(Commit commit, string key, Row<Claim>? known, Claim claim)

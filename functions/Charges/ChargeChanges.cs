@@ -22,7 +22,7 @@ public sealed class ChargeChanges(
 
     private Task<Answer> RunAsync(Call call, Id<Charge> id, string prefix, Func<Charge, string, Result<Charge>> begin) => idempotency.RunAsync(call,
         (key, known) => StartAsync(call, id, key, known, known?.Value.Object ?? prefix + ids.NewKey(), begin),
-        async claim => await ResolveAsync(call.Book, claim.Value.Object, id, call.RequestId, call.Language)
+        async claim => await ResolveAsync(call.Book, claim.Value.Object, id, call.RequestId)
             ?? call.Problem(Errors.IdempotencyKeyInUse with { RetryAfter = TimeSpan.FromSeconds(1) }));
 
     private async Task<Answer?> StartAsync(Call call, Id<Charge> id, string key, Row<Claim>? known, string change, Func<Charge, string, Result<Charge>> begin)
@@ -31,7 +31,7 @@ public sealed class ChargeChanges(
         if (!begin(row.Value, change).Ok(out var pending, out var refusal)) return call.Problem(refusal);
 
         var now = time.GetUtcNow();
-        var claim = new Claim(call.RequestHash, change, now + OpenWork.Lease, known?.Value.CreatedAt ?? now);
+        var claim = Idempotency.Claim(call, change, known, now);
         var open = OpenWork.Begin(pending.Pending!.Kind, change, id.Value, key, now);
         var commit = books.Begin(call.Book, call.RequestId, "charge." + open.Kind);
         Idempotency.Put(commit, key, known, claim);
@@ -40,14 +40,14 @@ public sealed class ChargeChanges(
         if (await commit.SubmitAsync() is not { } committed) return null;
 
         var work = new Open(
-            call.Book, call.RequestId, call.Language, new Row<Charge>(row.Key, pending, committed.Tag(row.Key)),
+            call.Book, call.RequestId, new Row<Charge>(row.Key, pending, committed.Tag(row.Key)),
             new Row<OpenWork>(OpenWork.Key(change), open, committed.Tag(OpenWork.Key(change))), new Row<Claim>(key, claim, committed.Tag(key)));
         var outcome = time.GetUtcNow() < now + OpenWork.SendWindow ? await SendAsync(work) : new ProviderOutcome.NotAttempted("the send window had passed");
         try
         {
             return await SettleAsync(work, outcome, call.Merchant, first: true);
         }
-        catch (StorageException e)
+        catch (Exception e)
         {
             log.LogError(e, "{Change} of {Charge} was sent, but its outcome could not be written; it resolves later", change, id);
             return Answer.Of(202, ChargeView.Of(pending));
@@ -64,15 +64,15 @@ public sealed class ChargeChanges(
     }
 
     /// <summary>Asks the provider how a charge stands, and settles the change that is under way. Null when that is settled already.</summary>
-    public async Task<Answer?> ResolveAsync(Book book, string change, Id<Charge> id, string requestId, Language language)
+    public async Task<Answer?> ResolveAsync(Book book, string change, Id<Charge> id, string requestId)
     {
         var marker = await books.ReadAsync<OpenWork>(book, OpenWork.Key(change));
         if (marker is null || await store.FindAsync(book, id) is not { } charge) return null;
-        var claim = await books.ReadAsync<Claim>(book, marker.Value.Claim);
+        if (await books.ReadAsync<Claim>(book, marker.Value.Claim) is not { } claim) throw new InvalidDataException($"The claim of {change} is gone.");
         var merchant = await merchants.OfAsync(book);
         var outcome = await router.Named(charge.Value.Provider.Name).FindAsync(
             new ProviderFind(id.Value, book.Mode, charge.Value.Provider.Reference, marker.Value.SentAt, marker.Value.MayHaveLandedUntil(time.GetUtcNow()), requestId), CancellationToken.None);
-        var work = new Open(book, requestId, language, charge, marker, claim);
+        var work = new Open(book, requestId, charge, marker, claim);
         return marker.Value.Lapsed ? await LookAfterLapseAsync(work, outcome, merchant) : await SettleAsync(work, outcome, merchant, first: false);
     }
 
@@ -91,7 +91,7 @@ public sealed class ChargeChanges(
         if (after is not null) after = await ledger.WriteAsync(commit, work.Book, work.Charge, after, merchant);
         if (lapsed) commit.Replace(marker.Key, marker.ETag, marker.Value.Lapse(now));
         else if (after is not null) commit.Delete(marker.Key, marker.ETag);
-        else if (!first) commit.Replace(marker.Key, marker.ETag, marker.Value.Looked(now));
+        else if (!first && marker.Value.IsDue(now)) commit.Replace(marker.Key, marker.ETag, marker.Value.Looked(now));
 
         var answer = Answering(work, before, after, outcome, withdrawn, lapsed);
         if (work.Claim is { Value.Status: null } claim)
@@ -136,7 +136,7 @@ public sealed class ChargeChanges(
         if (before.Pending is { Kind: "capture" } && after.Captured == before.Captured) return Problem(Errors.ProviderRefused);
         return Answer.Of(201, ChargeView.Of(after));
 
-        Answer Problem(Error error) => Answer.Problem(error.About("charge", before.Id.Value), work.RequestId, work.Language);
+        Answer Problem(Error error) => Answer.Problem(error.About("charge", before.Id.Value), work.Claim.Value.RequestId, work.Claim.Value.Language);
     }
 
     /// <summary>The rows as they are now, where another writer (a refund) changed the charge but not this change; null once it is settled.</summary>
@@ -145,7 +145,7 @@ public sealed class ChargeChanges(
         var charge = await store.FindAsync(work.Book, work.Charge.Value.Id);
         var marker = await books.ReadAsync<OpenWork>(work.Book, work.Marker.Key);
         if (charge is null || marker is null || charge.Value.Pending?.Id != marker.Value.Object) return null;
-        return work with { Charge = charge, Marker = marker, Claim = await books.ReadAsync<Claim>(work.Book, marker.Value.Claim) };
+        return await books.ReadAsync<Claim>(work.Book, marker.Value.Claim) is { } claim ? work with { Charge = charge, Marker = marker, Claim = claim } : null;
     }
 
     /// <summary>What the key was answered by the writer that was first; while that is not final, the charge as it is.</summary>
@@ -156,5 +156,5 @@ public sealed class ChargeChanges(
     }
 
     /// <summary>A change that is under way, with the rows that settling it changes.</summary>
-    private sealed record Open(Book Book, string RequestId, Language Language, Row<Charge> Charge, Row<OpenWork> Marker, Row<Claim>? Claim);
+    private sealed record Open(Book Book, string RequestId, Row<Charge> Charge, Row<OpenWork> Marker, Row<Claim> Claim);
 }

@@ -25,17 +25,20 @@ public sealed class ChargeOperations(
     public Task<Answer> CreateAsync(Call call, ChargeRequest request) => idempotency.RunAsync(call,
         (key, known) => StartAsync(call, request, key, known),
         async claim => await ResolveAsync(call.Book, Id<Charge>.Parse(claim.Value.Object), call.RequestId) is { } charge
-            ? Answering(charge, call.RequestId, call.Language)
+            ? Answering(charge, claim.Value)
             : call.Problem(Errors.IdempotencyKeyInUse with { RetryAfter = TimeSpan.FromSeconds(1) }));
 
     /// <summary>Takes a fresh key to its answer. Null when another call claimed the key first.</summary>
     private async Task<Answer?> StartAsync(Call call, ChargeRequest request, string key, Row<Claim>? known)
     {
+        if (!call.Merchant.SettlesIn(request.SettlementCurrency))
+            return call.Problem(Errors.CurrencyNotSupported.At("settlement_currency", string.Join(", ", call.Merchant.SettlementCurrencies)));
+
         var id = known is null ? ids.New<Charge>() : Id<Charge>.Parse(known.Value.Object);
         var now = time.GetUtcNow();
         var provider = router.For(request.MethodType);
         var charge = New(call, request, id, provider.Name, now);
-        var claim = new Claim(call.RequestHash, id.Value, now + OpenWork.Lease, known?.Value.CreatedAt ?? now);
+        var claim = Idempotency.Claim(call, id.Value, known, now);
         if (charge.Risk.Decision is RiskDecision.Block) return await BlockAsync(call, charge, claim, key, known);
 
         var open = OpenWork.Begin("charge", id.Value, id.Value, key, now);
@@ -56,10 +59,11 @@ public sealed class ChargeOperations(
         {
             return outcome is ProviderOutcome.NotAttempted refusal
                 ? await WithdrawAsync(call, work, refusal)
-                : Answering(await SettleAsync(work, outcome, call.Merchant, call.Language), call.RequestId, call.Language);
+                : Answering(await SettleAsync(work, outcome, call.Merchant), claim);
         }
-        catch (StorageException e)
+        catch (Exception e)
         {
+            // Whatever went wrong, the payment may have been taken: that is no error of the caller's, and it resolves by itself.
             log.LogError(e, "Charge {Charge} was sent, but its outcome could not be written; it resolves later", id);
             return Answer.Of(202, ChargeView.Of(charge));
         }
@@ -69,7 +73,7 @@ public sealed class ChargeOperations(
     private async Task<Answer?> BlockAsync(Call call, Charge charge, Claim claim, string key, Row<Claim>? known)
     {
         var blocked = charge with { Status = ChargeStatus.Failed, Failure = new ChargeFailure(Errors.RiskBlocked.Code, null, Errors.RiskBlocked.Text.English) };
-        var answer = Answering(blocked, call.RequestId, call.Language);
+        var answer = Answering(blocked, claim);
         var commit = books.Begin(call.Book, call.RequestId, "charge.block");
         Idempotency.Put(commit, key, known, claim.Answered(answer));
         ChargeStore.Insert(commit, blocked);
@@ -86,7 +90,7 @@ public sealed class ChargeOperations(
         commit.Delete(work.Marker.Key, work.Marker.ETag);
         commit.Replace(work.Claim!.Key, work.Claim.ETag, work.Claim.Value.Release(time.GetUtcNow()));
         if (await commit.SubmitAsync() is null && await store.FindAsync(work.Book, work.Charge.Value.Id) is { } settled)
-            return Answering(settled.Value, call.RequestId, call.Language);
+            return Answering(settled.Value, work.Claim.Value);
         return call.Problem(Errors.ProviderUnavailable with { RetryAfter = TimeSpan.FromSeconds(5) });
     }
 
@@ -102,37 +106,62 @@ public sealed class ChargeOperations(
         var merchant = await merchants.OfAsync(book);
         var outcome = await router.Named(charge.Value.Provider.Name).FindAsync(
             new ProviderFind(id.Value, book.Mode, charge.Value.Provider.Reference, marker.Value.SentAt, marker.Value.MayHaveLandedUntil(time.GetUtcNow()), requestId), CancellationToken.None);
-        var work = new Open(book, requestId, charge, marker, claim, Looked: true);
-        return marker.Value.Lapsed ? await LookAfterLapseAsync(work, outcome) : await SettleAsync(work, outcome, merchant, Language.English);
+        return await SettleAsync(new Open(book, requestId, charge, marker, claim, Looked: true), outcome, merchant);
     }
 
     /// <summary>
-    /// Writes what the provider said: the charge, its postings, its event and the kept answer, or the next look. Another writer may
-    /// have been first; then what that one wrote is what is answered.
+    /// Writes what the provider said: the charge, its postings, its event and the kept answer, or the next look. Where another writer
+    /// was first and the charge is still open, what the provider said is written over that; where the other settled it, that stands.
     /// </summary>
-    private async Task<Charge> SettleAsync(Open work, ProviderOutcome outcome, Merchant merchant, Language language)
+    private async Task<Charge> SettleAsync(Open work, ProviderOutcome outcome, Merchant merchant)
+    {
+        for (Open? open = work; open is not null; open = await ReopenAsync(open))
+        {
+            if (open.Marker.Value.Lapsed) return await LookAfterLapseAsync(open, outcome);
+            if (await TrySettleAsync(open, outcome, merchant) is { } charge) return charge;
+        }
+
+        return (await store.FindAsync(work.Book, work.Charge.Value.Id))?.Value ?? work.Charge.Value;
+    }
+
+    private async Task<Charge?> TrySettleAsync(Open work, ProviderOutcome outcome, Merchant merchant)
     {
         var now = time.GetUtcNow();
-        var before = work.Charge.Value;
-        var lapsed = outcome is ProviderOutcome.Absent && work.Marker.Value.AbsenceIsFinal(now);
+        var (before, marker) = (work.Charge.Value, work.Marker);
+        if (outcome is ProviderOutcome.Known known && known.Payment.Amount != before.Amount)
+        {
+            log.LogCritical("{Charge} is {Expected} here and {Found} at the provider; it stays open", before.Id, before.Amount, known.Payment.Amount);
+            outcome = new ProviderOutcome.Unknown("the provider has another amount");
+        }
+
+        var lapsed = outcome is ProviderOutcome.Absent && marker.Value.AbsenceIsFinal(now);
         var after = lapsed ? before.NeverReceived(now) : before.After(Unheard(outcome), now);
 
         var commit = books.Begin(work.Book, work.RequestId, "charge.settle");
         if (after is not null) after = await ledger.WriteAsync(commit, work.Book, work.Charge, after, merchant);
         var charge = after ?? before;
-        if (lapsed) commit.Replace(work.Marker.Key, work.Marker.ETag, work.Marker.Value.Lapse(now));
-        else if (charge.IsResolved) commit.Delete(work.Marker.Key, work.Marker.ETag);
-        else if (work.Looked) commit.Replace(work.Marker.Key, work.Marker.ETag, work.Marker.Value.Looked(now));
+        if (lapsed) commit.Replace(marker.Key, marker.ETag, marker.Value.Lapse(now));
+        else if (charge.IsResolved) commit.Delete(marker.Key, marker.ETag);
+        else if (work.Looked && marker.Value.IsDue(now)) commit.Replace(marker.Key, marker.ETag, marker.Value.Looked(now));
         if (work.Claim is { Value.Status: null } claim)
         {
-            var answer = Answering(charge, before.RequestId, language);
+            var answer = Answering(charge, claim.Value);
             commit.Replace(claim.Key, claim.ETag, answer.Status == 202 ? claim.Value with { LeaseUntil = now } : claim.Value.Answered(answer));
         }
 
-        if (await commit.SubmitAsync() is null) return (await store.FindAsync(work.Book, before.Id))?.Value ?? before;
+        if (await commit.SubmitAsync() is null) return null;
         if (after is not null) Outcomes.Add(1, new("status", after.Status.ToString()), new("provider", after.Provider.Name), new("currency", after.Amount.Currency.Code));
         log.LogInformation("Charge {Charge} is {Status}", charge.Id, charge.Status);
         return charge;
+    }
+
+    /// <summary>The rows as they are now; null once another writer has settled the charge for good.</summary>
+    private async Task<Open?> ReopenAsync(Open work)
+    {
+        var charge = await store.FindAsync(work.Book, work.Charge.Value.Id);
+        var marker = await books.ReadAsync<OpenWork>(work.Book, work.Marker.Key);
+        if (charge is null || marker is null) return null;
+        return work with { Charge = charge, Marker = marker, Claim = await books.ReadAsync<Claim>(work.Book, marker.Value.Claim) };
     }
 
     /// <summary>
@@ -172,12 +201,12 @@ public sealed class ChargeOperations(
         outcome is ProviderOutcome.Absent or ProviderOutcome.NotAttempted ? new ProviderOutcome.Unknown("the provider could not say") : outcome;
 
     /// <summary>The answer that a charge in its status is given.</summary>
-    private static Answer Answering(Charge charge, string requestId, Language language)
+    private static Answer Answering(Charge charge, Claim claim)
     {
         if (!charge.IsResolved) return Answer.Of(202, ChargeView.Of(charge));
         if (charge.Failure is not { } failure) return Answer.Of(201, ChargeView.Of(charge));
         var error = failure.Code == Errors.RiskBlocked.Code ? Errors.RiskBlocked : Errors.Decline(failure.Code);
-        return Answer.Problem(error.About("charge", charge.Id.Value) with { DeclineCode = failure.DeclineCode }, requestId, language);
+        return Answer.Problem(error.About("charge", charge.Id.Value) with { DeclineCode = failure.DeclineCode }, claim.RequestId, claim.Language);
     }
 
     private static Charge New(Call call, ChargeRequest request, Id<Charge> id, string provider, DateTimeOffset now) => new()

@@ -30,6 +30,9 @@ public sealed record OpenWork(string Kind, string Object, string Charge, string 
 
     public static OpenWork Begin(string kind, string @object, string charge, string claim, DateTimeOffset now) => new(kind, @object, charge, claim, now, now + Schedule[0]);
 
+    /// <summary>True once the next look is due. A client that asks in between does not put it off.</summary>
+    public bool IsDue(DateTimeOffset now) => now >= Due;
+
     /// <summary>After a look that settled nothing: the looks come 1, 5, 15 and 60 minutes after sending, then every six hours.</summary>
     public OpenWork Looked(DateTimeOffset now)
     {

@@ -88,7 +88,7 @@ public sealed class Janitor(
         {
             "charge" => charges.ResolveAsync(book, Id<Charge>.Parse(work.Object), requestId),
             "refund" => refunds.ResolveAsync(book, Id<Refund>.Parse(work.Object), requestId),
-            _ => changes.ResolveAsync(book, work.Object, Id<Charge>.Parse(work.Charge), requestId, Language.English),
+            _ => changes.ResolveAsync(book, work.Object, Id<Charge>.Parse(work.Charge), requestId),
         };
     }
 

@@ -29,7 +29,7 @@ public sealed class RefundOperations(
     public Task<Answer> CreateAsync(Call call, Id<Charge> charge, RefundRequest request) => idempotency.RunAsync(call,
         (key, known) => StartAsync(call, charge, request, key, known),
         async claim => await ResolveAsync(call.Book, Id<Refund>.Parse(claim.Value.Object), call.RequestId) is { } refund
-            ? Answering(refund, call.RequestId, call.Language)
+            ? Answering(refund, claim.Value)
             : call.Problem(Errors.IdempotencyKeyInUse with { RetryAfter = TimeSpan.FromSeconds(1) }));
 
     private async Task<Answer?> StartAsync(Call call, Id<Charge> chargeId, RefundRequest request, string key, Row<Claim>? known)
@@ -46,7 +46,7 @@ public sealed class RefundOperations(
             Id = id, Charge = chargeId, Mode = call.Mode, Amount = amount, Reason = request.Reason, Reference = request.Reference,
             Provider = charge.Value.Provider.Name, RequestId = call.RequestId, CreatedAt = id.MadeAt, UpdatedAt = now,
         };
-        var claim = new Claim(call.RequestHash, id.Value, now + OpenWork.Lease, known?.Value.CreatedAt ?? now);
+        var claim = Idempotency.Claim(call, id.Value, known, now);
         var open = OpenWork.Begin("refund", id.Value, chargeId.Value, key, now);
 
         var commit = books.Begin(call.Book, call.RequestId, "refund.create");
@@ -66,11 +66,11 @@ public sealed class RefundOperations(
             : new ProviderOutcome.NotAttempted("the send window had passed");
         try
         {
-            if (outcome is not ProviderOutcome.NotAttempted refused) return Answering(await SettleAsync(work, outcome, call.Language), call.RequestId, call.Language);
+            if (outcome is not ProviderOutcome.NotAttempted refused) return Answering(await SettleAsync(work, outcome), claim);
             log.LogWarning("Refund {Refund} was not attempted: {Reason}", id, refused.Reason);
-            return await WithdrawAsync(work) is { } settled ? Answering(settled, call.RequestId, call.Language) : call.Problem(Errors.ProviderUnavailable with { RetryAfter = TimeSpan.FromSeconds(5) });
+            return await WithdrawAsync(work) is { } settled ? Answering(settled, claim) : call.Problem(Errors.ProviderUnavailable with { RetryAfter = TimeSpan.FromSeconds(5) });
         }
-        catch (StorageException e)
+        catch (Exception e)
         {
             log.LogError(e, "Refund {Refund} was sent, but its outcome could not be written; it resolves later", id);
             return Answer.Of(202, RefundView.Of(refund));
@@ -101,14 +101,14 @@ public sealed class RefundOperations(
         if (await charges.FindAsync(book, refund.Value.Charge) is not { Value.Provider.Reference: { } reference }) throw new InvalidDataException($"The charge of {id} is gone.");
         var claim = await books.ReadAsync<Claim>(book, marker.Value.Claim);
         var outcome = await router.Named(refund.Value.Provider).FindRefundAsync(new ProviderFindRefund(id.Value, book.Mode, reference, requestId), CancellationToken.None);
-        return await SettleAsync(new Open(book, requestId, reference, refund, marker, claim, Looked: true), outcome, Language.English);
+        return await SettleAsync(new Open(book, requestId, reference, refund, marker, claim, Looked: true), outcome);
     }
 
     /// <summary>
     /// Writes what the provider said. Where another refund changed the charge meanwhile, the same is written over again; where another
     /// writer settled this refund, that one's word stands.
     /// </summary>
-    private async Task<Refund> SettleAsync(Open work, ProviderOutcome outcome, Language language)
+    private async Task<Refund> SettleAsync(Open work, ProviderOutcome outcome)
     {
         for (Open? open = work; open is not null; open = await ReopenAsync(open))
         {
@@ -122,10 +122,10 @@ public sealed class RefundOperations(
             if (after is not null) await WriteAsync(commit, open, after);
             if (lapsed) commit.Replace(open.Marker.Key, open.Marker.ETag, open.Marker.Value.Lapse(now));
             else if (refund.IsResolved && outcome is not (ProviderOutcome.Unknown or ProviderOutcome.NotAttempted)) commit.Delete(open.Marker.Key, open.Marker.ETag);
-            else if (open.Looked) commit.Replace(open.Marker.Key, open.Marker.ETag, open.Marker.Value.Looked(now));
+            else if (open.Looked && open.Marker.Value.IsDue(now)) commit.Replace(open.Marker.Key, open.Marker.ETag, open.Marker.Value.Looked(now));
             if (open.Claim is { Value.Status: null } claim)
             {
-                var answer = Answering(refund, before.RequestId, language);
+                var answer = Answering(refund, claim.Value);
                 commit.Replace(claim.Key, claim.ETag, answer.Status == 202 ? claim.Value with { LeaseUntil = now } : claim.Value.Answered(answer));
             }
 
@@ -193,11 +193,11 @@ public sealed class RefundOperations(
         return work with { Refund = refund, Marker = marker, Claim = await books.ReadAsync<Claim>(work.Book, marker.Value.Claim) };
     }
 
-    private static Answer Answering(Refund refund, string requestId, Language language)
+    private static Answer Answering(Refund refund, Claim claim)
     {
         if (!refund.IsResolved) return Answer.Of(202, RefundView.Of(refund));
         return refund.Failure is { } failure
-            ? Answer.Problem(Errors.Decline(failure.Code).About("refund", refund.Id.Value) with { DeclineCode = failure.ProviderCode }, requestId, language)
+            ? Answer.Problem(Errors.Decline(failure.Code).About("refund", refund.Id.Value) with { DeclineCode = failure.ProviderCode }, claim.RequestId, claim.Language)
             : Answer.Of(201, RefundView.Of(refund));
     }
 

@@ -18,7 +18,7 @@ public sealed class ClaimTests
         { "released, other request", Running.Release(Now), "b", Admission.Fresh },
     };
 
-    private static Claim Running => new("a", "ch_x", Now.AddSeconds(45), Now);
+    private static Claim Running => new("a", "ch_x", Now.AddSeconds(45), Now, "req_1", Language.English);
 
     [Theory]
     [MemberData(nameof(Rows))]
