@@ -112,6 +112,8 @@ public sealed class ChargeOperations(
         var id = Id<Charge>.Parse(claim.Value.Object);
         var charge = await ResolveAsync(call.Book, id, call.RequestId);
         if (charge is null) return call.Problem(Errors.IdempotencyKeyInUse with { RetryAfter = TimeSpan.FromSeconds(1) });
+        // Whoever settled the charge kept an answer; one that is made here would name this request and differ from it.
+        if (charge.IsResolved && await books.ReadAsync<Claim>(call.Book, claim.Key) is { Value: { Status: { } status, Body: { } body } }) return Answer.Kept(status, body);
         return Answering(charge, call.RequestId, call.Language);
     }
 
