@@ -1,0 +1,44 @@
+using Harbour.Foundation;
+
+namespace Harbour.Access;
+
+/// <summary>
+/// The frame of every POST that moves money. The key decides first: what it was answered before is answered again, another request
+/// under it is refused, one that is still running is told so, and one whose first call ended without an answer is taken up. Only a
+/// fresh key starts work, and work that met another writer starts over from what is now true.
+/// </summary>
+public sealed class Idempotency(Books books, ActivityMarkers activity, TimeProvider time, Ids ids)
+{
+    private const int MaxRounds = 12;
+
+    /// <summary>Claims are read in the request's first round, beside the activity marker.</summary>
+    /// <param name="start">Does the work with the key's row, null for a new key; answers null when another writer was first.</param>
+    /// <param name="resume">Finds out what became of the work that a call with this key began.</param>
+    public async Task<Answer> RunAsync(Call call, Func<string, Row<Claim>?, Task<Answer?>> start, Func<Row<Claim>, Task<Answer>> resume)
+    {
+        var key = Claim.Key(call.IdempotencyKey!);
+        var reading = books.ReadAsync<Claim>(call.Book, key);
+        await Task.WhenAll(reading, activity.MarkAsync(call.Book));
+        var known = await reading;
+        for (var round = 1; ; round++)
+        {
+            var admission = known?.Value.Admit(call.RequestHash, time.GetUtcNow()) ?? Admission.Fresh;
+            if (admission is Admission.Replay) return Answer.Kept(known!.Value.Status!.Value, known.Value.Body!);
+            if (admission is Admission.Reused) return call.Problem(Errors.IdempotencyKeyReused with { Param = "Idempotency-Key" });
+            if (admission is Admission.InUse) return call.Problem(Errors.IdempotencyKeyInUse with { RetryAfter = TimeSpan.FromSeconds(1) });
+            if (admission is Admission.Resume) return await resume(known!);
+            if (await start(key, known) is { } answer) return answer;
+            if (round == MaxRounds) return call.Problem(Errors.ConcurrentUpdate with { RetryAfter = TimeSpan.FromSeconds(1) });
+
+            await Task.Delay(TimeSpan.FromMilliseconds(ids.RandomBytes(1)[0] % (10 * round)), TimeProvider.System);
+            known = await books.ReadAsync<Claim>(call.Book, key);
+        }
+    }
+
+    /// <summary>Writes the claim of a key: a new row, or the row that a call before released.</summary>
+    public static void Put(Commit commit, string key, Row<Claim>? known, Claim claim)
+    {
+        if (known is null) commit.Insert(key, claim);
+        else commit.Replace(key, known.ETag, claim);
+    }
+}
