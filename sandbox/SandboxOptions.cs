@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Reflection;
+using Harbour.Sandbox.Providers;
 using Microsoft.Azure.Functions.Worker.Builder;
 using Microsoft.Extensions.DependencyInjection;
 
@@ -21,6 +22,12 @@ public sealed record SandboxOptions
     public string? Storage { get; init; }
 
     public SandboxRole Role { get; init; }
+
+    /// <summary>
+    /// A simulated Stripe that runs already and outlives the host: as the real one does, it knows nothing of our restarts. Its
+    /// owner ends it. Null starts one that ends with the host.
+    /// </summary>
+    public StripeSimulator? Stripe { get; init; }
 
     /// <summary>Changes services or configuration after all else has been set. For tests.</summary>
     public Action<FunctionsApplicationBuilder>? Configure { get; init; }
