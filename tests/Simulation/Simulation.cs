@@ -45,11 +45,13 @@ internal static class Simulation
         var process = await world.ProcessAsync();
         await clients.RepeatAsync(0);
         await DayAsync();
+        var violations = new List<string>();
+        foreach (var (book, _) in merchants) violations.AddRange(Invariants.NothingIsOpen(await Partition.ReadAsync(process.Services.GetRequiredService<Books>(), book)));
         await clients.RepeatAsync(1);
         await DayAsync();
         await clients.RepeatAsync(2);
 
-        var violations = await CheckAsync(process, workload, merchants, [.. world.Stripe.Payments().Skip(payments)], clients.Heard);
+        violations.AddRange(await CheckAsync(process, workload, merchants, [.. world.Stripe.Payments().Skip(payments)], clients.Heard));
         return new Run(workload, violations, clients.Heard, kills);
 
         async Task DayAsync()
@@ -69,7 +71,8 @@ internal static class Simulation
 
         var partitions = await Task.WhenAll(merchants.Select(merchant => Partition.ReadAsync(books, merchant.Book)));
         var charges = partitions.SelectMany(partition => partition.Charges).ToList();
-        violations.AddRange(Invariants.OfAnswers(heard, [.. charges.Select(charge => charge.Id.Value)], charges, provider));
+        string[] objects = [.. charges.Select(charge => charge.Id.Value), .. partitions.SelectMany(partition => partition.Refunds).Select(refund => refund.Id.Value)];
+        violations.AddRange(Invariants.OfAnswers(heard, objects, charges, provider));
         violations.AddRange(heard.GroupBy(one => one.Step.Key).Select(key => key.MaxBy(one => one.Begun)!)
             .Where(last => last.Answer is { Status: 202 or 500 or 503 } && workload.Lives[last.Step.Life].Token != "tok_provider_busy")
             .Select(last => $"A day later the key {last.Step.Key} is still not answered: {last}."));
