@@ -43,7 +43,7 @@ internal sealed record Workload(int Seed, IReadOnlyList<long> Allowances, IReadO
 
         var kills = new HashSet<(string, int)>();
         for (var left = random.Next(8) switch { < 3 => 0, < 7 => 1, _ => 2 }; left > 0; left--)
-            kills.Add((Work(seed, steps[random.Next(steps.Length)], 0, 0), random.Next(14)));
+            kills.Add((Work(seed, steps[random.Next(steps.Length)], 0, 0), random.Next(9)));
         // Some runs are calm, so that races are seen that faults would hide.
         var calm = random.Next(4) == 0;
         var faults = calm ? new FaultPlan(seed, 0, 0, 0, kills) : new FaultPlan(seed, 0.06 * random.NextDouble(), 0.25 * random.NextDouble(), 0.06, kills);
@@ -149,11 +149,11 @@ internal sealed class Merchants(World world, Workload workload, IReadOnlyList<st
         await living;
     }
 
-    /// <summary>Sends every key once more, in order.</summary>
-    public async Task RepeatAsync(int round)
+    /// <summary>Sends every key once more, those of one life in their order.</summary>
+    public Task RepeatAsync(int round) => Task.WhenAll(workload.Lives.Select(async life =>
     {
-        foreach (var step in workload.Steps) await SendAsync(step, twin: 9, round);
-    }
+        foreach (var step in life.Groups.SelectMany(group => group)) await SendAsync(step, twin: 9, round);
+    }));
 
     private async Task LiveInStepAsync()
     {
