@@ -28,7 +28,7 @@ public sealed class Idempotency(Books books, ActivityMarkers activity, TimeProvi
             if (admission is Admission.InUse) return call.Problem(Errors.IdempotencyKeyInUse with { RetryAfter = TimeSpan.FromSeconds(1) });
             if (admission is Admission.Resume)
             {
-                if (await TakeOverAsync(call, known!) is { } taken) return await resume(taken);
+                if (await TakeOverAsync(call, known!) is { } taken) return await FinalAsync(call, key, await resume(taken));
             }
             else if (await start(key, known) is { } answer)
             {
@@ -50,6 +50,10 @@ public sealed class Idempotency(Books books, ActivityMarkers activity, TimeProvi
         commit.Replace(known.Key, known.ETag, claim);
         return await commit.SubmitAsync() is { } committed ? new Row<Claim>(known.Key, claim, committed.Tag(known.Key)) : null;
     }
+
+    /// <summary>Whoever settled the work kept an answer; that one is given, so that a key has one final answer to the letter.</summary>
+    private async Task<Answer> FinalAsync(Call call, string key, Answer resumed) =>
+        await books.ReadAsync<Claim>(call.Book, key) is { Value: { Status: { } status, Body: { } body } } ? Answer.Kept(status, body) : resumed;
 
     /// <summary>The claim of a key for an object, from now until the lease ends.</summary>
     public static Claim Claim(Call call, string @object, Row<Claim>? known, DateTimeOffset now) =>
