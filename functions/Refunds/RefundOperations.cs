@@ -43,8 +43,16 @@ public sealed class RefundOperations(
         var now = time.GetUtcNow();
         var refund = new Refund
         {
-            Id = id, Charge = chargeId, Mode = call.Mode, Amount = amount, Reason = request.Reason, Reference = request.Reference,
-            Provider = charge.Value.Provider.Name, RequestId = call.RequestId, CreatedAt = id.MadeAt, UpdatedAt = now,
+            Id = id,
+            Charge = chargeId,
+            Mode = call.Mode,
+            Amount = amount,
+            Reason = request.Reason,
+            Reference = request.Reference,
+            Provider = charge.Value.Provider.Name,
+            RequestId = call.RequestId,
+            CreatedAt = id.MadeAt,
+            UpdatedAt = now,
         };
         var claim = Idempotency.Claim(call, id.Value, known, now);
         var open = OpenWork.Begin("refund", id.Value, chargeId.Value, key, now);
