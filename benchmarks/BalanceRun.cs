@@ -1,0 +1,2 @@
+namespace Harbour.Benchmarks;
+public static class BalanceRun { public static Task RunAsync(int postings) => Task.FromResult(postings); }
