@@ -3,7 +3,9 @@ using Harbour.Charges;
 using Harbour.Foundation;
 using Harbour.Ledger;
 using Harbour.Merchants;
+using Harbour.Operations;
 using Harbour.Providers;
+using Harbour.Refunds;
 using Microsoft.Azure.Functions.Worker;
 using Microsoft.Azure.Functions.Worker.Builder;
 using Microsoft.Extensions.Hosting;
@@ -26,7 +28,9 @@ public static class Program
             .AddAccess()
             .AddProviders()
             .AddLedger()
-            .AddCharges();
+            .AddCharges()
+            .AddRefunds()
+            .AddOperations();
         return builder;
     }
 }

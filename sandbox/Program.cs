@@ -41,7 +41,7 @@ public static class Program
 
           curl {{address}}/v1/charges \
             -H "Authorization: Bearer sk_test_harbour_demo" \
-            -H "Idempotency-Key: $(uuidgen)" \
+            -H "Idempotency-Key: order-1001" \
             -H "Content-Type: application/json" \
             -d '{"amount":12800,"currency":"HKD","payment_method":{"type":"card","token":"tok_visa"},"reference":"order-1001"}'
 

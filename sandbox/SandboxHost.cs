@@ -196,9 +196,17 @@ public sealed class SandboxHost : IAsyncDisposable
     /// <summary>Starts the simulated providers, before the host is built, and says in the settings where they are reached.</summary>
     private async Task StartProvidersAsync(Dictionary<string, string?> settings)
     {
-        Stripe = await StripeSimulator.StartAsync(_options.Data == SandboxOptions.InMemory ? null : _options.Data, Clock);
+        if (_options.Stripe is { } given)
+        {
+            Stripe = given;
+        }
+        else
+        {
+            Stripe = await StripeSimulator.StartAsync(_options.Data == SandboxOptions.InMemory ? null : _options.Data, Clock);
+            _started.Push(Stripe);
+        }
+
         Stripe.PublicAddress = BaseAddress;
-        _started.Push(Stripe);
         settings["Stripe:BaseUrl"] = Stripe.BaseAddress.GetLeftPart(UriPartial.Authority);
         settings["Secrets:stripe-secret-key-test"] = "sk_test_simulated";
         settings["Secrets:stripe-secret-key-live"] = "sk_live_simulated";

@@ -1,6 +1,8 @@
 using System.Globalization;
 using System.Reflection;
+using Harbour.Sandbox.Providers;
 using Microsoft.Azure.Functions.Worker.Builder;
+using Microsoft.Extensions.DependencyInjection;
 
 namespace Harbour.Sandbox;
 
@@ -21,11 +23,17 @@ public sealed record SandboxOptions
 
     public SandboxRole Role { get; init; }
 
+    /// <summary>
+    /// A simulated Stripe that runs already and outlives the host: as the real one does, it knows nothing of our restarts. Its
+    /// owner ends it. Null starts one that ends with the host.
+    /// </summary>
+    public StripeSimulator? Stripe { get; init; }
+
     /// <summary>Changes services or configuration after all else has been set. For tests.</summary>
     public Action<FunctionsApplicationBuilder>? Configure { get; init; }
 
     /// <summary>Makes the application. Only the host's own tests put another one in Harbour's place.</summary>
-    public Func<string[], FunctionsApplicationBuilder> Application { get; init; } = Harbour.Program.Create;
+    public Func<string[], FunctionsApplicationBuilder> Application { get; init; } = CreateHarbour;
 
     /// <summary>Puts the demo data into storage, after the services are built and before the first request is served.</summary>
     public Func<IServiceProvider, CancellationToken, Task> Seed { get; init; } = Sandbox.Seed.RunAsync;
@@ -36,6 +44,14 @@ public sealed record SandboxOptions
     /// <summary>The project's own folder, where Azurite is installed and data is kept by default, wherever the program is started from.</summary>
     internal static string SandboxDirectory { get; } =
         typeof(SandboxOptions).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>().Single(a => a.Key == "SandboxDirectory").Value!;
+
+    /// <summary>Harbour as it is deployed, and what the movable clock needs to know of it.</summary>
+    private static FunctionsApplicationBuilder CreateHarbour(string[] args)
+    {
+        var builder = Harbour.Program.Create(args);
+        builder.Services.AddSingleton<DueSource, JanitorLooks>();
+        return builder;
+    }
 
     /// <summary>Reads SANDBOX_PORT (7071), SANDBOX_DATA (.data beside the project), SANDBOX_STORAGE and SANDBOX_ROLE.</summary>
     /// <exception cref="SandboxException">One of them can't be understood.</exception>

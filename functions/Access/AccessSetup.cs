@@ -11,5 +11,6 @@ public static class AccessSetup
         .AddSingleton<CredentialCache>()
         .AddSingleton<SigningKeys>()
         .AddSingleton<AccessTokens>()
-        .AddSingleton<RateLimiter>();
+        .AddSingleton<RateLimiter>()
+        .AddSingleton<Idempotency>();
 }

@@ -54,7 +54,7 @@ public sealed class Call
     public string? IdempotencyKey { get; internal set; }
 
     /// <summary>The same for the same request sent again: see <see cref="Access.RequestHash"/>.</summary>
-    public string RequestHash => requestHash ??= Access.RequestHash.Of(request.Method, Path, Body);
+    public string RequestHash => requestHash ??= Access.RequestHash.Of(request.Method, Path.TrimEnd('/').ToLowerInvariant(), Body);
 
     /// <summary>Where the call comes from, as the host established it; empty when it is not known.</summary>
     public string ClientAddress => AddressOf(request)?.ToString() ?? "";

@@ -89,6 +89,11 @@ public sealed class Gate(
         {
             return call.Problem(e.StatusCode == 413 ? Errors.BodyTooLarge.With(call.Route.MaxBody) : Errors.MalformedRequest);
         }
+        catch (Exception e) when (Storage.IsFailure(e))
+        {
+            log.LogError(e, "Storage did not answer {Function}", call.Route.Name);
+            return call.Problem(Errors.StorageUnavailable with { RetryAfter = TimeSpan.FromSeconds(1) });
+        }
         catch (Exception e)
         {
             log.LogError(e, "The function {Function} failed", call.Route.Name);
@@ -220,7 +225,7 @@ public sealed class Gate(
     }
 
     private string RequestIdOf(HttpRequest request) =>
-        request.Headers["X-Request-ID"] is [{ Length: >= 1 and <= 64 } sent] && sent.All(c => char.IsAsciiLetterOrDigit(c) || c is '.' or '_' or '-')
+        request.Headers["X-Request-ID"] is [{ Length: >= 1 and <= 64 } sent] && sent.All(c => char.IsAsciiLetterOrDigit(c) || c is '.' or '_' or '-') && !CardData.ContainsCardNumber(sent)
             ? sent : "req_" + ids.NewKey();
 
     /// <summary>Draft-ietf-httpapi-ratelimit-headers-03: the limit is what may come at once, the reset is when all of it may come again.</summary>

@@ -1,3 +1,4 @@
+using System.Text.Json.Serialization;
 using Harbour.Foundation;
 using Harbour.Providers;
 using Harbour.Risk;
@@ -7,8 +8,6 @@ namespace Harbour.Charges;
 public enum ChargeStatus { Processing, RequiresAction, Authorized, Succeeded, Failed, Canceled, Unknown }
 
 public enum CaptureMethod { Automatic, Manual }
-
-public enum ThreeDSecureRequest { Automatic, Always, Never }
 
 /// <param name="Type">card, paypal, alipay_hk, wechat_pay_hk or fps.</param>
 /// <param name="Card">What the provider said of the card; null until it did, and for other methods.</param>
@@ -29,11 +28,19 @@ public sealed record ChargeAction(string Type, string Url);
 /// <param name="DeclineCode">The issuer's reason in the provider's words, if any.</param>
 public sealed record ChargeFailure(string Code, string? DeclineCode, string Message);
 
+/// <summary>A capture or cancellation that was sent, or may have been, and is not settled. A charge has at most one.</summary>
+/// <param name="Id">The provider's idempotency key for it.</param>
+/// <param name="Amount">Minor units to capture; zero for a cancellation.</param>
+/// <param name="Final">True releases what is not captured.</param>
+public sealed record PendingChange(string Kind, string Id, long Amount, bool Final);
+
 /// <summary>
 /// A charge takes money from a payer. Its rules:
 /// it is made <c>processing</c>, and only an explicit answer of the provider makes it authorized, succeeded or failed;
 /// an answer that never came makes it <c>unknown</c>, which resolves by asking the provider, never by guessing;
-/// what is captured never exceeds what was authorised; failed and canceled are final. Every change counts the version up by one.
+/// what is captured never exceeds what was authorised, and what is refunded or being refunded never what is captured;
+/// one capture or cancellation is under way at a time; failed and canceled are final. Every change that a caller can see counts the
+/// version up by one.
 /// </summary>
 public sealed record Charge : IHasId
 {
@@ -62,6 +69,7 @@ public sealed record Charge : IHasId
     public required RiskAssessment Risk { get; init; }
     public required Settlement Settlement { get; init; }
     public ChargeAction? NextAction { get; init; }
+    public PendingChange? Pending { get; init; }
     public ChargeFailure? Failure { get; init; }
     public required IReadOnlyDictionary<string, string> Metadata { get; init; }
     public int Version { get; init; } = 1;
@@ -72,10 +80,20 @@ public sealed record Charge : IHasId
     public required DateTimeOffset CreatedAt { get; init; }
     public required DateTimeOffset UpdatedAt { get; init; }
 
+    /// <summary>What can still be refunded.</summary>
+    [JsonIgnore]
+    public Money Refundable => Amount with { Minor = Captured - Refunded };
+
+    /// <summary>What can still be captured.</summary>
+    [JsonIgnore]
+    public Money Capturable => Amount with { Minor = Status is ChargeStatus.Authorized ? Amount.Minor - Captured : 0 };
+
     /// <summary>True once no answer of the provider can change the payment's fate any more.</summary>
+    [JsonIgnore]
     public bool IsResolved => Status is not (ChargeStatus.Processing or ChargeStatus.Unknown);
 
     /// <summary>The event that tells of this status; null for the one status that nobody is told of.</summary>
+    [JsonIgnore]
     public string? Event => Status switch
     {
         ChargeStatus.Succeeded => "charge.succeeded",
@@ -101,6 +119,44 @@ public sealed record Charge : IHasId
 
     public bool CanBecome(ChargeStatus next) => Transitions[Status].Contains(next);
 
+    /// <summary>The charge with a capture under way.</summary>
+    /// <param name="amount">Minor units; all that is left if not said.</param>
+    public Result<Charge> BeginCapture(string id, long? amount, bool final)
+    {
+        if (Status is not ChargeStatus.Authorized) return NotPossible("captured");
+        if (Pending is not null) return Errors.ConcurrentUpdate with { RetryAfter = TimeSpan.FromSeconds(1) };
+        if (amount < 1) return Errors.AmountTooSmall.At("amount", 1, Amount.Currency);
+        if (amount > Capturable.Minor) return Errors.CaptureExceedsAuthorized.At("amount", Capturable.Minor, Amount.Currency);
+        return this with { Pending = new PendingChange("capture", id, amount ?? Capturable.Minor, final) };
+    }
+
+    /// <summary>The charge with a cancellation under way: it voids what is authorised and not captured.</summary>
+    public Result<Charge> BeginCancel(string id)
+    {
+        if (Status is not (ChargeStatus.Authorized or ChargeStatus.RequiresAction)) return NotPossible("canceled");
+        if (Pending is not null) return Errors.ConcurrentUpdate with { RetryAfter = TimeSpan.FromSeconds(1) };
+        return this with { Pending = new PendingChange("cancel", id, 0, true) };
+    }
+
+    /// <summary>
+    /// The charge after the provider said how it stands with the capture or cancellation under way; null while that says nothing
+    /// yet. A provider that still holds the whole authorisation has not begun, but may.
+    /// </summary>
+    public Charge? AfterChange(ProviderOutcome outcome, DateTimeOffset now) => (outcome, Pending) switch
+    {
+        (ProviderOutcome.Known { Payment: var payment }, { Kind: "capture" } capture) when payment.Captured.Minor >= Captured + capture.Amount => Observed(payment, now),
+        (ProviderOutcome.Known { Payment: { Status: ProviderStatus.Canceled or ProviderStatus.Succeeded } payment }, not null) => Observed(payment, now),
+        (ProviderOutcome.Refused, not null) => this with { Pending = null },
+        _ => null,
+    };
+
+    /// <summary>The charge as the provider has it, whatever is under way here.</summary>
+    public Charge? Observed(ProviderPayment payment, DateTimeOffset now) => (this with { Pending = null }).Taken(payment, now);
+
+    private Error NotPossible(string done) => Errors.InvalidTransition.With("charge", Name(Status), done).About("charge", Id.Value);
+
+    private static string Name(ChargeStatus status) => System.Text.Json.JsonNamingPolicy.SnakeCaseLower.ConvertName(status.ToString());
+
     /// <summary>The charge as the provider's outcome makes it. Null when the outcome leaves nothing behind, or changes nothing.</summary>
     /// <exception cref="InvalidOperationException">The outcome is not one that a charge can take in this status.</exception>
     public Charge? After(ProviderOutcome outcome, DateTimeOffset now) => outcome switch
@@ -114,6 +170,15 @@ public sealed record Charge : IHasId
     /// <summary>The charge after it turned out that the provider never received it.</summary>
     public Charge NeverReceived(DateTimeOffset now) => Failed(Errors.NotProcessed.Code, null, null, now);
 
+    /// <summary>The charge with more of it refunded or being refunded, or less again when a refund failed.</summary>
+    /// <param name="change">Negative when a refund failed.</param>
+    public Charge Refund(Money change, DateTimeOffset now)
+    {
+        var refunded = checked(Refunded + change.Minor);
+        if (change.Currency != Amount.Currency || refunded < 0 || refunded > Captured) throw new InvalidOperationException($"{refunded} of {Captured} cannot be refunded on {Id}.");
+        return this with { Refunded = refunded, Version = Version + 1, UpdatedAt = now };
+    }
+
     private Charge? Taken(ProviderPayment payment, DateTimeOffset now)
     {
         var seen = this with
@@ -125,10 +190,12 @@ public sealed record Charge : IHasId
         return payment.Status switch
         {
             ProviderStatus.Succeeded => seen.Capture(payment.Captured.Minor, ChargeStatus.Succeeded, now),
-            ProviderStatus.Authorized => seen.Changed(ChargeStatus.Authorized, now),
+            ProviderStatus.Authorized => seen.Capture(payment.Captured.Minor, ChargeStatus.Authorized, now),
             ProviderStatus.RequiresAction => seen.Changed(ChargeStatus.RequiresAction, now),
             // "Processing" is news only once: it says that the provider has the payment.
             ProviderStatus.Processing => Status is ChargeStatus.Processing && Provider.Reference == payment.Reference ? null : seen.Changed(ChargeStatus.Processing, now),
+            // What was captured before the rest was voided stays taken.
+            ProviderStatus.Canceled when payment.Captured.Minor > 0 => seen.Capture(payment.Captured.Minor, ChargeStatus.Succeeded, now),
             ProviderStatus.Canceled => seen.Changed(ChargeStatus.Canceled, now),
             _ => Failed(payment.FailureCode ?? Errors.ProviderRefused.Code, payment.DeclineCode, payment, now),
         };
@@ -166,7 +233,7 @@ public sealed record ChargeView(
     IReadOnlyDictionary<string, string> Metadata, int Version, string RequestId, DateTimeOffset CreatedAt, DateTimeOffset UpdatedAt)
 {
     public static ChargeView Of(Charge charge) => new(
-        charge.Id.Value, "charge", charge.Mode, charge.Status, charge.Amount.Minor, charge.Amount.Currency, charge.Captured, charge.Refunded, charge.Captured - charge.Refunded,
+        charge.Id.Value, "charge", charge.Mode, charge.Status, charge.Amount.Minor, charge.Amount.Currency, charge.Captured, charge.Refunded, charge.Refundable.Minor,
         charge.CaptureMethod, charge.Reference, charge.Description, charge.Customer, charge.Mandate,
         new() { ["type"] = charge.Method.Type, [charge.Method.Type] = charge.Method.Card },
         charge.Provider, null, charge.Risk, charge.Settlement, charge.NextAction, charge.Failure,

@@ -7,7 +7,7 @@ using Microsoft.Azure.Functions.Worker;
 namespace Harbour.Charges;
 
 /// <summary>Takes payments, and shows them.</summary>
-public sealed class ChargeFunctions(ChargeOperations operations, ChargeStore store)
+public sealed class ChargeFunctions(ChargeOperations operations, ChargeChanges changes, ChargeStore store)
 {
     [Function("CreateCharge"), Access("charges:write", Idempotency = true)]
     public async Task<IResult> Create([HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = "v1/charges")] HttpRequest http)
@@ -15,6 +15,27 @@ public sealed class ChargeFunctions(ChargeOperations operations, ChargeStore sto
         var call = Call.Of(http);
         if (!ChargeRequest.Read(call.Body, Router.Methods).Ok(out var request, out var refusal)) return call.Problem(refusal);
         return await operations.CreateAsync(call, request);
+    }
+
+    [Function("CaptureCharge"), Access("charges:write", Idempotency = true)]
+    public async Task<IResult> Capture([HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = "v1/charges/{id}/capture")] HttpRequest http, string id)
+    {
+        var call = Call.Of(http);
+        if (!Id<Charge>.TryParse(id, out var charge)) return call.Problem(Errors.ChargeNotFound);
+        if (!Fields.Parse(call.Body).Ok(out var fields, out var malformed)) return call.Problem(malformed);
+        var (amount, final) = (fields.Amount("amount"), fields.MaybeFlag("final"));
+        if (fields.Finish() is { } refusal) return call.Problem(refusal);
+        return await changes.CaptureAsync(call, charge, amount, final ?? true);
+    }
+
+    [Function("CancelCharge"), Access("charges:write", Idempotency = true)]
+    public async Task<IResult> Cancel([HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = "v1/charges/{id}/cancel")] HttpRequest http, string id)
+    {
+        var call = Call.Of(http);
+        if (!Id<Charge>.TryParse(id, out var charge)) return call.Problem(Errors.ChargeNotFound);
+        if (!Fields.Parse(call.Body).Ok(out var fields, out var malformed)) return call.Problem(malformed);
+        if (fields.Finish() is { } refusal) return call.Problem(refusal);
+        return await changes.CancelAsync(call, charge);
     }
 
     [Function("GetCharge"), Access("charges:read")]

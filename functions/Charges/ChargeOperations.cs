@@ -1,7 +1,6 @@
 using System.Diagnostics.Metrics;
 using Harbour.Access;
 using Harbour.Foundation;
-using Harbour.Ledger;
 using Harbour.Merchants;
 using Harbour.Providers;
 using Harbour.Risk;
@@ -10,60 +9,48 @@ using Microsoft.Extensions.Logging;
 namespace Harbour.Charges;
 
 /// <summary>
-/// The life of a charge, from the claim of its idempotency key to its final answer. Two commits with the provider call between
-/// them: the first binds the key to the charge and marks it open, the second settles it. Whoever finds an open charge later (a retry,
-/// the janitor, a webhook) settles it through <see cref="ResolveAsync"/>; of several, the first commit wins and the others read again.
+/// How a charge is made, from the claim of its idempotency key to its final answer. Two commits with the provider call between
+/// them: the first binds the key to the charge and marks it open, the second settles it. Whoever finds an open charge later (a retry
+/// or the janitor) settles it through <see cref="ResolveAsync"/>; of several, the first commit wins and the others read again.
 /// </summary>
 public sealed class ChargeOperations(
-    Books books, ChargeStore store, LedgerBooks ledger, MerchantStore merchants, Router router, ActivityMarkers activity, Ids ids, TimeProvider time,
+    Books books, ChargeStore store, ChargeLedger ledger, MerchantStore merchants, Router router, Idempotency idempotency, Ids ids, TimeProvider time,
     ILogger<ChargeOperations> log)
 {
-    private const int MaxRounds = 4;
-
     private static readonly Meter Meter = new("Harbour");
     private static readonly Counter<long> Outcomes = Meter.CreateCounter<long>("harbour.charges", description: "Charges by the status that they reached");
+    private static readonly Counter<long> Reversals = Meter.CreateCounter<long>("harbour.charges.reversed", description: "Payments that landed after they had been given up");
 
     /// <summary>Makes a charge, or answers what the same key was answered before.</summary>
-    public async Task<Answer> CreateAsync(Call call, ChargeRequest request)
-    {
-        var key = Claim.Key(call.IdempotencyKey!);
-        var reading = books.ReadAsync<Claim>(call.Book, key);
-        await Task.WhenAll(reading, activity.MarkAsync(call.Book));
-        var known = await reading;
-        for (var round = 0; round < MaxRounds; round++)
-        {
-            var admission = known?.Value.Admit(call.RequestHash, time.GetUtcNow()) ?? Admission.Fresh;
-            if (admission is Admission.Replay) return Answer.Kept(known!.Value.Status!.Value, known.Value.Body!);
-            if (admission is Admission.Reused) return call.Problem(Errors.IdempotencyKeyReused with { Param = "Idempotency-Key" });
-            if (admission is Admission.InUse) return call.Problem(Errors.IdempotencyKeyInUse with { RetryAfter = TimeSpan.FromSeconds(1) });
-            if (admission is Admission.Resume) return await ResumeAsync(call, known!);
-            if (await StartAsync(call, request, key, known) is { } answer) return answer;
-            known = await books.ReadAsync<Claim>(call.Book, key);
-        }
-
-        return call.Problem(Errors.ConcurrentUpdate with { RetryAfter = TimeSpan.FromSeconds(1) });
-    }
+    public Task<Answer> CreateAsync(Call call, ChargeRequest request) => idempotency.RunAsync(call,
+        (key, known) => StartAsync(call, request, key, known),
+        async claim => await ResolveAsync(call.Book, Id<Charge>.Parse(claim.Value.Object), call.RequestId) is { } charge
+            ? Answering(charge, claim.Value)
+            : call.Problem(Errors.IdempotencyKeyInUse with { RetryAfter = TimeSpan.FromSeconds(1) }));
 
     /// <summary>Takes a fresh key to its answer. Null when another call claimed the key first.</summary>
     private async Task<Answer?> StartAsync(Call call, ChargeRequest request, string key, Row<Claim>? known)
     {
+        if (!call.Merchant.SettlesIn(request.SettlementCurrency))
+            return call.Problem(Errors.CurrencyNotSupported.At("settlement_currency", string.Join(", ", call.Merchant.SettlementCurrencies)));
+
         var id = known is null ? ids.New<Charge>() : Id<Charge>.Parse(known.Value.Object);
         var now = time.GetUtcNow();
         var provider = router.For(request.MethodType);
         var charge = New(call, request, id, provider.Name, now);
-        var claim = new Claim(call.RequestHash, charge.Id.Value, now + OpenWork.Lease, known?.Value.CreatedAt ?? now);
+        var claim = Idempotency.Claim(call, id.Value, known, now);
         if (charge.Risk.Decision is RiskDecision.Block) return await BlockAsync(call, charge, claim, key, known);
 
-        var open = OpenWork.Begin("charge", charge.Id.Value, key, now);
+        var open = OpenWork.Begin("charge", id.Value, id.Value, key, now);
         var commit = books.Begin(call.Book, call.RequestId, "charge.create");
-        Put(commit, key, known, claim);
+        Idempotency.Put(commit, key, known, claim);
         ChargeStore.Insert(commit, charge);
         commit.Insert(OpenWork.Key(open.Object), open);
         if (await commit.SubmitAsync() is not { } committed) return null;
 
         // From here on the client's going away cancels nothing.
         var work = new Open(
-            call.Book, call.RequestId, new Row<Charge>(ChargeStore.Key(charge.Id), charge, committed.Tag(ChargeStore.Key(charge.Id))),
+            call.Book, call.RequestId, new Row<Charge>(ChargeStore.Key(id), charge, committed.Tag(ChargeStore.Key(id))),
             new Row<OpenWork>(OpenWork.Key(open.Object), open, committed.Tag(OpenWork.Key(open.Object))), new Row<Claim>(key, claim, committed.Tag(key)));
         var outcome = time.GetUtcNow() < now + OpenWork.SendWindow
             ? await provider.CreateAsync(ToProvider(charge, request, call), CancellationToken.None)
@@ -72,11 +59,12 @@ public sealed class ChargeOperations(
         {
             return outcome is ProviderOutcome.NotAttempted refusal
                 ? await WithdrawAsync(call, work, refusal)
-                : Answering(await SettleAsync(work, outcome, call.Merchant, call.Language), call.RequestId, call.Language);
+                : Answering(await SettleAsync(work, outcome, call.Merchant), claim);
         }
-        catch (StorageException e)
+        catch (Exception e)
         {
-            log.LogError(e, "Charge {Charge} was sent, but its outcome could not be written; it resolves later", charge.Id);
+            // Whatever went wrong, the payment may have been taken: that is no error of the caller's, and it resolves by itself.
+            log.LogError(e, "Charge {Charge} was sent, but its outcome could not be written; it resolves later", id);
             return Answer.Of(202, ChargeView.Of(charge));
         }
     }
@@ -85,9 +73,9 @@ public sealed class ChargeOperations(
     private async Task<Answer?> BlockAsync(Call call, Charge charge, Claim claim, string key, Row<Claim>? known)
     {
         var blocked = charge with { Status = ChargeStatus.Failed, Failure = new ChargeFailure(Errors.RiskBlocked.Code, null, Errors.RiskBlocked.Text.English) };
-        var answer = Answering(blocked, call.RequestId, call.Language);
+        var answer = Answering(blocked, claim);
         var commit = books.Begin(call.Book, call.RequestId, "charge.block");
-        Put(commit, key, known, claim.Answered(answer));
+        Idempotency.Put(commit, key, known, claim.Answered(answer));
         ChargeStore.Insert(commit, blocked);
         commit.Emit(blocked.Event!, ChargeView.Of(blocked));
         return await commit.SubmitAsync() is null ? null : answer;
@@ -101,18 +89,9 @@ public sealed class ChargeOperations(
         ChargeStore.Remove(commit, work.Charge);
         commit.Delete(work.Marker.Key, work.Marker.ETag);
         commit.Replace(work.Claim!.Key, work.Claim.ETag, work.Claim.Value.Release(time.GetUtcNow()));
-        if (await commit.SubmitAsync() is null)
-            return Answering((await store.FindAsync(work.Book, work.Charge.Value.Id))?.Value ?? work.Charge.Value, call.RequestId, call.Language);
+        if (await commit.SubmitAsync() is null && await store.FindAsync(work.Book, work.Charge.Value.Id) is { } settled)
+            return Answering(settled.Value, work.Claim.Value);
         return call.Problem(Errors.ProviderUnavailable with { RetryAfter = TimeSpan.FromSeconds(5) });
-    }
-
-    /// <summary>Takes up a key whose first call ended without an answer: asks what became of the charge, and answers that.</summary>
-    private async Task<Answer> ResumeAsync(Call call, Row<Claim> claim)
-    {
-        var id = Id<Charge>.Parse(claim.Value.Object);
-        var charge = await ResolveAsync(call.Book, id, call.RequestId);
-        if (charge is null) return call.Problem(Errors.IdempotencyKeyInUse with { RetryAfter = TimeSpan.FromSeconds(1) });
-        return Answering(charge, call.RequestId, call.Language);
     }
 
     /// <summary>
@@ -124,79 +103,110 @@ public sealed class ChargeOperations(
         var (charge, marker) = (await store.FindAsync(book, id), await books.ReadAsync<OpenWork>(book, OpenWork.Key(id.Value)));
         if (charge is null || marker is null) return charge?.Value;
         var claim = await books.ReadAsync<Claim>(book, marker.Value.Claim);
-        var merchant = await merchants.FindAsync(Id<Merchant>.Parse(book.Merchant)) ?? throw new InvalidDataException($"The merchant of {id} is gone.");
+        var merchant = await merchants.OfAsync(book);
         var outcome = await router.Named(charge.Value.Provider.Name).FindAsync(
-            new ProviderFind(id.Value, book.Mode, charge.Value.Provider.Reference, marker.Value.SentAt, requestId), CancellationToken.None);
-        return await SettleAsync(new Open(book, requestId, charge, marker, claim, Looked: true), outcome, merchant, Language.English);
+            new ProviderFind(id.Value, book.Mode, charge.Value.Provider.Reference, marker.Value.SentAt, marker.Value.MayHaveLandedUntil(time.GetUtcNow()), requestId), CancellationToken.None);
+        return await SettleAsync(new Open(book, requestId, charge, marker, claim, Looked: true), outcome, merchant);
     }
 
     /// <summary>
-    /// Writes what the provider said: the charge, its postings, its event and the kept answer, or the next look. Another writer may
-    /// have been first; then what that one wrote is what is answered.
+    /// Writes what the provider said: the charge, its postings, its event and the kept answer, or the next look. Where another writer
+    /// was first and the charge is still open, what the provider said is written over that; where the other settled it, that stands.
     /// </summary>
-    private async Task<Charge> SettleAsync(Open work, ProviderOutcome outcome, Merchant merchant, Language language)
+    private async Task<Charge> SettleAsync(Open work, ProviderOutcome outcome, Merchant merchant)
     {
-        var now = time.GetUtcNow();
-        var before = work.Charge.Value;
-        var after = outcome is ProviderOutcome.Absent && work.Marker.Value.AbsenceIsFinal(now) ? before.NeverReceived(now) : before.After(Unheard(outcome), now);
-
-        var commit = books.Begin(work.Book, work.RequestId, "charge.settle");
-        if (after is not null)
+        for (Open? open = work; open is not null; open = await ReopenAsync(open))
         {
-            after = await PostAsync(commit, work.Book, before, after, merchant);
-            ChargeStore.Replace(commit, work.Charge, after);
-            if (after.Event is { } type && after.Status != before.Status) commit.Emit(type, ChargeView.Of(after));
+            if (open.Marker.Value.Lapsed) return await LookAfterLapseAsync(open, outcome);
+            if (await TrySettleAsync(open, outcome, merchant) is { } charge) return charge;
         }
 
+        return (await store.FindAsync(work.Book, work.Charge.Value.Id))?.Value ?? work.Charge.Value;
+    }
+
+    private async Task<Charge?> TrySettleAsync(Open work, ProviderOutcome outcome, Merchant merchant)
+    {
+        var now = time.GetUtcNow();
+        var (before, marker) = (work.Charge.Value, work.Marker);
+        if (outcome is ProviderOutcome.Known known && known.Payment.Amount != before.Amount)
+        {
+            log.LogCritical("{Charge} is {Expected} here and {Found} at the provider; it stays open", before.Id, before.Amount, known.Payment.Amount);
+            outcome = new ProviderOutcome.Unknown("the provider has another amount");
+        }
+
+        var lapsed = outcome is ProviderOutcome.Absent && marker.Value.AbsenceIsFinal(now);
+        var after = lapsed ? before.NeverReceived(now) : before.After(Unheard(outcome), now);
+
+        var commit = books.Begin(work.Book, work.RequestId, "charge.settle");
+        if (after is not null) after = await ledger.WriteAsync(commit, work.Book, work.Charge, after, merchant);
         var charge = after ?? before;
-        if (charge.IsResolved) commit.Delete(work.Marker.Key, work.Marker.ETag);
-        else if (work.Looked) commit.Replace(work.Marker.Key, work.Marker.ETag, work.Marker.Value.Looked(now));
+        if (lapsed) commit.Replace(marker.Key, marker.ETag, marker.Value.Lapse(now));
+        else if (charge.IsResolved) commit.Delete(marker.Key, marker.ETag);
+        else if (work.Looked && marker.Value.IsDue(now)) commit.Replace(marker.Key, marker.ETag, marker.Value.Looked(now));
         if (work.Claim is { Value.Status: null } claim)
         {
-            var answer = Answering(charge, before.RequestId, language);
+            var answer = Answering(charge, claim.Value);
             commit.Replace(claim.Key, claim.ETag, answer.Status == 202 ? claim.Value with { LeaseUntil = now } : claim.Value.Answered(answer));
         }
 
-        if (await commit.SubmitAsync() is null) return (await store.FindAsync(work.Book, before.Id))?.Value ?? before;
+        if (await commit.SubmitAsync() is null) return null;
         if (after is not null) Outcomes.Add(1, new("status", after.Status.ToString()), new("provider", after.Provider.Name), new("currency", after.Amount.Currency.Code));
         log.LogInformation("Charge {Charge} is {Status}", charge.Id, charge.Status);
         return charge;
+    }
+
+    /// <summary>The rows as they are now; null once another writer has settled the charge for good.</summary>
+    private async Task<Open?> ReopenAsync(Open work)
+    {
+        var charge = await store.FindAsync(work.Book, work.Charge.Value.Id);
+        var marker = await books.ReadAsync<OpenWork>(work.Book, work.Marker.Key);
+        if (charge is null || marker is null) return null;
+        return work with { Charge = charge, Marker = marker, Claim = await books.ReadAsync<Claim>(work.Book, marker.Value.Claim) };
+    }
+
+    /// <summary>
+    /// The last look at a charge that was given up as never received. If the payment landed after all, it is undone at the provider at
+    /// once, and a person is told: the merchant was told that it failed, and keeps nothing of it.
+    /// </summary>
+    private async Task<Charge> LookAfterLapseAsync(Open work, ProviderOutcome outcome)
+    {
+        var charge = work.Charge.Value;
+        var commit = books.Begin(work.Book, work.RequestId, "charge.reverse");
+        if (outcome is ProviderOutcome.Known { Payment: { Status: ProviderStatus.Succeeded or ProviderStatus.Authorized } landed })
+        {
+            Reversals.Add(1);
+            log.LogCritical("Charge {Charge} was given up but the provider took it as {Reference}; it is reversed", charge.Id, landed.Reference);
+            if (!await ReverseAsync(work, landed)) outcome = new ProviderOutcome.Unknown("the reversal is not confirmed");
+            else ChargeLedger.PostReversal(commit, charge, landed);
+        }
+
+        if (outcome is ProviderOutcome.Unknown or ProviderOutcome.NotAttempted) commit.Replace(work.Marker.Key, work.Marker.ETag, work.Marker.Value.Looked(time.GetUtcNow()));
+        else commit.Delete(work.Marker.Key, work.Marker.ETag);
+        await commit.SubmitAsync();
+        return charge;
+    }
+
+    private async Task<bool> ReverseAsync(Open work, ProviderPayment landed)
+    {
+        var provider = router.Named(work.Charge.Value.Provider.Name);
+        var key = work.Charge.Value.Id + "-reversal";
+        return landed.Status is ProviderStatus.Succeeded
+            ? await provider.RefundAsync(new ProviderRefund(key, work.Book.Mode, landed.Reference, landed.Captured, null, work.RequestId), CancellationToken.None)
+                is ProviderOutcome.KnownRefund { Refund.Status: not ProviderRefundStatus.Failed }
+            : await provider.CancelAsync(new ProviderCancel(key, work.Book.Mode, landed.Reference, work.RequestId), CancellationToken.None) is ProviderOutcome.Known { Payment.Status: ProviderStatus.Canceled };
     }
 
     /// <summary>When the provider was asked and could not say, the charge stays as open as it was.</summary>
     private static ProviderOutcome Unheard(ProviderOutcome outcome) =>
         outcome is ProviderOutcome.Absent or ProviderOutcome.NotAttempted ? new ProviderOutcome.Unknown("the provider could not say") : outcome;
 
-    /// <summary>
-    /// Posts what was captured and the fee on the captured total, less the fee that is booked already. A fee above the captured part
-    /// debits the merchant, and so takes the account's head.
-    /// </summary>
-    private async Task<Charge> PostAsync(Commit commit, Book book, Charge before, Charge after, Merchant merchant)
-    {
-        var currency = after.Settlement.Currency;
-        var captured = new Money(after.Captured - before.Captured, currency);
-        if (captured.IsZero) return after;
-        var total = merchant.Fees.FeeOf(new Money(after.Captured, currency));
-        var fee = total - new Money(after.Settlement.Fee, currency);
-        if (fee > captured) (await ledger.ReadAsync(book, Account.MerchantAvailable, currency)).Take(commit);
-        commit.Post("charge", after.Id.Value, (Account.ProviderReceivable(after.Provider.Name), -captured), (Account.MerchantAvailable, captured));
-        commit.Post("fee", after.Id.Value, (Account.MerchantAvailable, -fee), (Account.Fees, fee));
-        return after with { Settlement = after.Settlement with { Gross = after.Captured, Fee = total.Minor, Net = after.Captured - total.Minor } };
-    }
-
     /// <summary>The answer that a charge in its status is given.</summary>
-    private static Answer Answering(Charge charge, string requestId, Language language)
+    private static Answer Answering(Charge charge, Claim claim)
     {
         if (!charge.IsResolved) return Answer.Of(202, ChargeView.Of(charge));
         if (charge.Failure is not { } failure) return Answer.Of(201, ChargeView.Of(charge));
         var error = failure.Code == Errors.RiskBlocked.Code ? Errors.RiskBlocked : Errors.Decline(failure.Code);
-        return Answer.Problem(error.About("charge", charge.Id.Value) with { DeclineCode = failure.DeclineCode }, requestId, language);
-    }
-
-    private static void Put(Commit commit, string key, Row<Claim>? known, Claim claim)
-    {
-        if (known is null) commit.Insert(key, claim);
-        else commit.Replace(key, known.ETag, claim);
+        return Answer.Problem(error.About("charge", charge.Id.Value) with { DeclineCode = failure.DeclineCode }, claim.RequestId, claim.Language);
     }
 
     private static Charge New(Call call, ChargeRequest request, Id<Charge> id, string provider, DateTimeOffset now) => new()
@@ -209,7 +219,7 @@ public sealed class ChargeOperations(
     };
 
     private static ProviderCharge ToProvider(Charge charge, ChargeRequest request, Call call) => new(
-        charge.Id.Value, charge.Mode, charge.Amount, request.MethodType, request.Token, request.CaptureMethod is CaptureMethod.Automatic,
+        charge.Id.Value, charge.Mode, charge.Amount, request.MethodType, request.Token, request.CaptureMethod is CaptureMethod.Automatic, request.ThreeDSecure,
         call.Book.Merchant, request.Description, request.ReturnUrl, call.RequestId);
 
     /// <summary>A charge whose outcome is open, with the rows that settling it changes.</summary>

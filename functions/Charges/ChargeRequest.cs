@@ -1,4 +1,5 @@
 using Harbour.Foundation;
+using Harbour.Providers;
 
 namespace Harbour.Charges;
 

@@ -13,13 +13,12 @@ public sealed record ChargeFilter(string? Reference, string? Customer, ChargeSta
 /// </summary>
 public sealed class ChargeStore(Books books)
 {
+    private const string AllPrefix = "charge|";
+
     /// <summary>How many rows one list call looks at before it answers with what it has and a cursor.</summary>
     private const int MaxScanned = 1000;
 
-    public static string Key(Id<Charge> id) => "charge|" + Sortable.Invert(id.Key);
-
-    /// <summary>The marker of a charge whose outcome is still open.</summary>
-    public static string OpenKey(Id<Charge> id) => "open|" + id;
+    public static string Key(Id<Charge> id) => AllPrefix + Sortable.Invert(id.Key);
 
     public Task<Row<Charge>?> FindAsync(Book book, Id<Charge> id, CancellationToken cancellation = default) =>
         books.ReadAsync<Charge>(book, Key(id), cancellation);
@@ -79,8 +78,6 @@ public sealed class ChargeStore(Books books)
         var rows = await Task.WhenAll(batch.Select(index => books.ReadAsync<Charge>(book, AllPrefix + index.RowKey[^Sortable.KeyLength..], cancellation)));
         return rows.OfType<Row<Charge>>().Select(row => row.Value);
     }
-
-    private const string AllPrefix = "charge|";
 
     private static string Prefix(ChargeFilter filter) =>
         filter.Reference is not null ? ReferencePrefix(filter.Reference)

@@ -6,5 +6,7 @@ public static class ChargesSetup
 {
     public static IServiceCollection AddCharges(this IServiceCollection services) => services
         .AddSingleton<ChargeStore>()
-        .AddSingleton<ChargeOperations>();
+        .AddSingleton<ChargeLedger>()
+        .AddSingleton<ChargeOperations>()
+        .AddSingleton<ChargeChanges>();
 }

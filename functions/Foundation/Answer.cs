@@ -1,3 +1,4 @@
+using System.Globalization;
 using Microsoft.AspNetCore.Http;
 
 namespace Harbour.Foundation;
@@ -62,10 +63,19 @@ public sealed class Answer : IResult
         body["retryable"] = error.Retryable;
 
         var answer = new Answer(error.Status, Json.Bytes(body), ProblemType);
-        if (error.RetryAfter is { } wait) answer.Headers["Retry-After"] = Math.Max(1, (long)Math.Ceiling(wait.TotalSeconds)).ToString(System.Globalization.CultureInfo.InvariantCulture);
-        if (error.Status == 401) answer.Headers["WWW-Authenticate"] = error.Code == Errors.AuthenticationRequired.Code ? "Bearer realm=\"harbour\"" : "Bearer realm=\"harbour\", error=\"invalid_token\"";
+        if (error.RetryAfter is { } wait)
+            answer.Headers["Retry-After"] = Math.Max(1, (long)Math.Ceiling(wait.TotalSeconds)).ToString(CultureInfo.InvariantCulture);
+        if (Challenge(error) is { } challenge) answer.Headers["WWW-Authenticate"] = challenge;
         return answer;
     }
+
+    /// <summary>What RFC 6750, section 3, has an answer say about the credential.</summary>
+    private static string? Challenge(Error error) => error.Code switch
+    {
+        "authentication_required" => "Bearer realm=\"harbour\"",
+        "insufficient_scope" => "Bearer realm=\"harbour\", error=\"insufficient_scope\"",
+        _ => error.Status == 401 ? "Bearer realm=\"harbour\", error=\"invalid_token\"" : null,
+    };
 
     public async Task ExecuteAsync(HttpContext httpContext)
     {

@@ -18,15 +18,11 @@ public static partial class CardData
     /// <summary>True for the name of a field that only raw card data would have.</summary>
     public static bool IsCardField(string name) => Names.Contains(name);
 
-    /// <summary>True when the text holds what is almost certainly a card number, with or without spaces and hyphens.</summary>
+    /// <summary>True when the text holds what is almost certainly a card number, however its digits are spaced and whatever stands beside it.</summary>
     public static bool ContainsCardNumber(string text)
     {
         foreach (var match in DigitRun().EnumerateMatches(text))
-        {
-            var digits = Digits(text.AsSpan(match.Index, match.Length));
-            if (HasNetworkPrefix(digits) && PassesLuhn(digits)) return true;
-        }
-
+            if (HoldsNumber(text.Substring(match.Index, match.Length))) return true;
         return false;
     }
 
@@ -34,15 +30,42 @@ public static partial class CardData
     public static string Mask(string text)
     {
         if (text.Length < 12) return text;
-        var masked = DigitRun().Replace(text, static m => PassesLuhn(Digits(m.ValueSpan)) && Digits(m.ValueSpan).Length is >= 13 and <= 19 ? "****" + Digits(m.ValueSpan)[^4..] : m.Value);
-        return Credential().Replace(masked, static m => m.Groups["keep"].Value + "***");
+        return Credential().Replace(DigitRun().Replace(text, static match => MaskRun(match.Value)), static m => m.Groups["keep"].Value + "***");
     }
 
-    private static bool HasNetworkPrefix(string digits)
+    /// <summary>A run of digits without the card numbers in it. A run that is one number as a whole needs no network to be masked.</summary>
+    private static string MaskRun(string run)
+    {
+        var digits = Digits(run);
+        if (digits.Length is >= 13 and <= 19 && PassesLuhn(digits)) return "****" + new string(digits[^4..]);
+        return HoldsNumber(run) ? "****" : run;
+    }
+
+    /// <summary>
+    /// True when some groups of the run, taken whole, are a card number: before it may stand a count, behind it an expiry date or a
+    /// security code. A number inside a longer unbroken one is not looked for, since most long references would hold one by chance.
+    /// </summary>
+    private static bool HoldsNumber(string run)
+    {
+        var groups = Group().Matches(run);
+        for (var first = 0; first < groups.Count; first++)
+        {
+            var digits = "";
+            for (var last = first; last < groups.Count && digits.Length < 19; last++)
+            {
+                digits += groups[last].Value;
+                if (HasNetworkPrefix(digits) && PassesLuhn(digits)) return true;
+            }
+        }
+
+        return false;
+    }
+
+    private static bool HasNetworkPrefix(ReadOnlySpan<char> digits)
     {
         if (digits.Length is < 13 or > 19) return false;
-        var two = int.Parse(digits.AsSpan(0, 2));
-        var four = int.Parse(digits.AsSpan(0, 4));
+        var two = int.Parse(digits[..2]);
+        var four = int.Parse(digits[..4]);
         return (two / 10 == 4 && digits.Length is 13 or 16 or 19)            // Visa
             || (two is >= 51 and <= 55 || four is >= 2221 and <= 2720) && digits.Length == 16  // Mastercard
             || (two is 34 or 37 && digits.Length == 15)                       // American Express
@@ -52,7 +75,7 @@ public static partial class CardData
             || (two is 36 or 38 or 39 or 30 && digits.Length is 14 or 16);    // Diners Club
     }
 
-    private static bool PassesLuhn(string digits)
+    private static bool PassesLuhn(ReadOnlySpan<char> digits)
     {
         var sum = 0;
         for (var i = 0; i < digits.Length; i++)
@@ -65,16 +88,18 @@ public static partial class CardData
         return sum % 10 == 0;
     }
 
-    private static string Digits(ReadOnlySpan<char> text)
+    private static char[] Digits(ReadOnlySpan<char> text)
     {
-        Span<char> digits = stackalloc char[text.Length];
-        var count = 0;
+        var digits = new List<char>(text.Length);
         foreach (var c in text)
-            if (char.IsAsciiDigit(c)) digits[count++] = c;
-        return new string(digits[..count]);
+            if (char.IsAsciiDigit(c)) digits.Add(c);
+        return [.. digits];
     }
 
-    [GeneratedRegex(@"(?<!\d)\d(?:[ -]?\d){12,18}(?!\d)", RegexOptions.CultureInvariant)]
+    [GeneratedRegex("[0-9]+", RegexOptions.CultureInvariant)]
+    private static partial Regex Group();
+
+    [GeneratedRegex(@"[0-9](?:[\s._/\u00a0-]{0,2}[0-9]){12,}", RegexOptions.CultureInvariant)]
     private static partial Regex DigitRun();
 
     [GeneratedRegex(@"(?<keep>\b[sr]k_(?:test|live)_|\bwhsec_|(?i:Bearer|Basic)\s+)[A-Za-z0-9+/=._~-]{6,}|(?<keep>\beyJ)[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*", RegexOptions.CultureInvariant)]

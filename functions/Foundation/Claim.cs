@@ -14,11 +14,13 @@ public enum Admission { Fresh, Replay, Reused, InUse, Resume }
 /// <param name="Request">The fingerprint of the request: the same key with another one is refused.</param>
 /// <param name="Object">The id of the object that the key made.</param>
 /// <param name="LeaseUntil">Until then the call that claimed the key is at work.</param>
+/// <param name="RequestId">The request that claimed the key: it is the one that the final answer names, whoever finds it.</param>
+/// <param name="Language">The language in which that request was to be answered.</param>
 /// <param name="Status">The HTTP status of the final answer, once there is one.</param>
 /// <param name="Body">The body of the final answer.</param>
 /// <param name="Released">True when the work left nothing behind: the key may be used again, and makes the same object.</param>
 public sealed record Claim(
-    string Request, string Object, DateTimeOffset LeaseUntil, DateTimeOffset CreatedAt,
+    string Request, string Object, DateTimeOffset LeaseUntil, DateTimeOffset CreatedAt, string RequestId, Language Language,
     int? Status = null, string? Body = null, bool Released = false)
 {
     /// <summary>The row of a key. Keys are the caller's text, so they are hashed.</summary>

@@ -124,7 +124,7 @@ public static class Errors
         new("{param} is required", "必須提供 {param}"));
     public static readonly Error FieldInvalid = new("field_invalid", 422,
         new("A field is not valid", "欄位無效"),
-        new("{param} must be {0}", "{param} 的內容不符合規定"));
+        new("{param} must be {0}", "{param} 的內容不符合規定（{0}）"));
     public static readonly Error FieldTooLong = new("field_too_long", 422,
         new("A field is too long", "欄位過長"),
         new("{param} may have at most {0} characters", "{param} 最多 {0} 個字元"));

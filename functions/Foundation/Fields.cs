@@ -129,7 +129,8 @@ public sealed class Fields
         foreach (var property in value.EnumerateObject())
         {
             var at = $"{path}{name}.{property.Name}";
-            if (property.Name.Length is 0 or > 40) Refuse(Errors.FieldTooLong.At(path + name, 40));
+            if (property.Name.Length == 0) Refuse(Errors.FieldInvalid.At(path + name, "an object without empty names"));
+            else if (property.Name.Length > 40) Refuse(Errors.FieldTooLong.At(path + name, 40));
             else if (property.Value.ValueKind is not JsonValueKind.String) Refuse(Errors.FieldInvalid.At(at, "a string"));
             else if (property.Value.GetString()!.Length > 500) Refuse(Errors.FieldTooLong.At(at, 500));
             else if (HasControls(property.Name + property.Value.GetString())) Refuse(Errors.FieldInvalid.At(path + name, "text without control characters"));
@@ -182,6 +183,8 @@ public sealed class Fields
                 return element.EnumerateArray().Select((item, i) => FindCardData(item, $"{path}[{i}]")).FirstOrDefault(found => found is not null);
             case JsonValueKind.String:
                 return CardData.ContainsCardNumber(element.GetString()!) ? path : null;
+            case JsonValueKind.Number when path != "amount":
+                return CardData.ContainsCardNumber(element.GetRawText()) ? path : null;
             default:
                 return null;
         }

@@ -16,6 +16,12 @@ public readonly record struct Account(string Name, bool Guarded = false)
     public static readonly Account Fees = new("fees");
     public static readonly Account OwnBank = new("own_bank");
 
+    /// <summary>The bank account that holds customers' money and nothing else (Cap. 584, Schedule 3).</summary>
+    public static readonly Account FloatBank = new("float_bank");
+
+    /// <summary>Money that has left a merchant's balance and has not yet reached its payee: a refund on its way.</summary>
+    public static readonly Account InTransitOut = new("in_transit_out");
+
     /// <summary>What a provider has taken for us and not yet paid out.</summary>
     public static Account ProviderReceivable(string provider) => new("provider_receivable:" + provider);
 

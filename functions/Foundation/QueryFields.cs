@@ -66,7 +66,7 @@ public sealed class QueryFields(IQueryCollection query)
     {
         if (Single(name) is not { } text) return null;
         // A plus sign that was not escaped arrives as a space.
-        if (HongKong.TryParse(text.Replace(' ', '+'), out var at)) return at;
+        if (HongKong.TryParse(text.Replace(' ', '+'), out var at) && at.UtcDateTime.Year is >= 1970 and <= 2500) return at;
         Refuse(Errors.FieldInvalid.At(name, "a time of RFC 3339 with an offset, such as 2026-11-23T10:00:00+08:00"));
         return null;
     }

@@ -15,7 +15,7 @@ public sealed class RedactingLoggers(ILoggerFactory inner) : ILoggerFactory
 
     private sealed class Redacting(ILogger inner) : ILogger
     {
-        public IDisposable? BeginScope<TState>(TState state) where TState : notnull => inner.BeginScope(state);
+        public IDisposable? BeginScope<TState>(TState state) where TState : notnull => state is string text ? inner.BeginScope(CardData.Mask(text)) : inner.BeginScope(state);
         public bool IsEnabled(LogLevel logLevel) => inner.IsEnabled(logLevel);
 
         public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)

@@ -47,9 +47,9 @@ public sealed class SecretReader(SecretClient? vault, IConfiguration configurati
         {
             throw new InvalidOperationException($"The secret {name} is not in the vault.", e);
         }
-        catch (RequestFailedException e) when (known is not null)
+        catch (Exception e) when (known is not null && !cancellation.IsCancellationRequested)
         {
-            log.LogWarning("The vault answered {Status} for the secret {Name}; the known value stays in use", e.Status, name);
+            log.LogWarning("The vault gave no answer for the secret {Name} ({Reason}); the known value stays in use", name, e.GetType().Name);
             cache[name] = known with { ReadAt = time.GetTimestamp() };
             return known.Secret;
         }

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using Azure;
 using Azure.Core;
 using Azure.Data.Tables;
 using Azure.Identity;
@@ -21,6 +22,10 @@ public sealed class Storage(IConfiguration configuration, Action<TableClientOpti
     private readonly Lazy<TableServiceClient> committing = new(() => Connect(configuration, configure, retries: 0));
     private readonly ConcurrentDictionary<string, Lazy<Task>> made = new(StringComparer.Ordinal);
 
+    /// <summary>True for what is thrown when storage does not answer, or not in time, as far as it comes out of the SDK or a commit.</summary>
+    public static bool IsFailure(Exception e) =>
+        e is StorageException or RequestFailedException or AggregateException { InnerException: RequestFailedException or IOException or HttpRequestException or OperationCanceledException };
+
     public Task<TableClient> TableAsync(string name) => Made(reading.Value, name);
     public Task<TableClient> ForCommitsAsync(string name) => Made(committing.Value, name);
 
@@ -42,7 +47,10 @@ public sealed class Storage(IConfiguration configuration, Action<TableClientOpti
 
     private static TableServiceClient Connect(IConfiguration configuration, Action<TableClientOptions>? configure, int retries)
     {
-        var options = new TableClientOptions { Retry = { MaxRetries = retries, Mode = RetryMode.Exponential, Delay = TimeSpan.FromMilliseconds(100), MaxDelay = TimeSpan.FromSeconds(2), NetworkTimeout = TimeSpan.FromSeconds(10) } };
+        var options = new TableClientOptions
+        {
+            Retry = { MaxRetries = retries, Mode = RetryMode.Exponential, Delay = TimeSpan.FromMilliseconds(100), MaxDelay = TimeSpan.FromSeconds(2), NetworkTimeout = TimeSpan.FromSeconds(10) },
+        };
         options.Diagnostics.IsLoggingEnabled = false;
         configure?.Invoke(options);
         if (configuration["Storage:ConnectionString"] is { Length: > 0 } connection) return new TableServiceClient(connection, options);

@@ -1,4 +1,6 @@
+using System.Diagnostics.Metrics;
 using Harbour.Foundation;
+using Microsoft.Extensions.Logging;
 
 namespace Harbour.Ledger;
 
@@ -13,24 +15,49 @@ public sealed record BalanceEntry(
 /// Reads the books. The order matters: the head FIRST, then the postings after its cut. The other way round, a debit between the
 /// two reads would be seen in neither, and two debits could spend the same money.
 /// </summary>
-public sealed class LedgerBooks(Books books, TimeProvider time)
+public sealed class LedgerBooks(Books books, TimeProvider time, ILogger<LedgerBooks> log)
 {
+    private static readonly Meter Meter = new("Harbour");
+    private static readonly Counter<long> Slips = Meter.CreateCounter<long>("harbour.ledger.slips", description: "Postings that were found behind a cut");
+
     /// <summary>The currencies in which balances are kept.</summary>
     public static readonly IReadOnlyList<Currency> Currencies = [Currency.HKD, Currency.USD, Currency.CNY];
 
     private static readonly string[] PostingColumns = ["RowKey", "Amount"];
 
     /// <summary>Reads an account for its balance or for a debit.</summary>
-    public async Task<Holding> ReadAsync(Book book, Account account, Currency currency, CancellationToken cancellation = default)
+    public Task<Holding> ReadAsync(Book book, Account account, Currency currency, CancellationToken cancellation = default) =>
+        ReadAsync(book, account, currency, check: false, cancellation);
+
+    /// <summary>
+    /// Moves an account's head on, so that reading a balance stays cheap however many postings there are, and looks whether anything
+    /// slipped in behind the cut since the last time. A debit that is first wins; the next round tries again.
+    /// </summary>
+    public async Task AdvanceAsync(Book book, Account account, Currency currency, string requestId)
+    {
+        var held = await ReadAsync(book, account, currency, check: true, default);
+        if (held.Slip != 0)
+        {
+            Slips.Add(1);
+            log.LogCritical("A posting of {Amount} {Currency} slipped in behind the cut of {Account} in {Book}; the head is healed", held.Slip, currency, account, book.Partition);
+        }
+
+        if (!held.IsBehind) return;
+        var commit = books.Begin(book, requestId, "ledger.advance");
+        held.Take(commit, Money.Zero(currency), "head");
+        await commit.SubmitAsync();
+    }
+
+    private async Task<Holding> ReadAsync(Book book, Account account, Currency currency, bool check, CancellationToken cancellation)
     {
         var readAt = time.GetUtcNow();
         var row = await books.ReadAsync<Head>(book, LedgerKeys.Head(account, currency), cancellation);
         var head = row?.Value ?? Head.Empty;
-        var window = new List<(long, DateTimeOffset)>();
-        var cut = LedgerKeys.PostingsAt(account, currency, head.Cut);
-        await foreach (var posting in books.ScanAsync(book, LedgerKeys.Postings(account, currency), cut, columns: PostingColumns, cancellation: cancellation))
-            window.Add((posting.GetInt64("Amount")!.Value, LedgerKeys.TimeOf(posting.RowKey)));
-        return new Holding(account, currency, head, row?.ETag, window, readAt);
+        var postings = new List<(long, DateTimeOffset)>();
+        var upTo = LedgerKeys.PostingsAt(account, currency, check ? head.CheckedCut : head.Cut);
+        await foreach (var posting in books.ScanAsync(book, LedgerKeys.Postings(account, currency), upTo, columns: PostingColumns, cancellation: cancellation))
+            postings.Add((posting.GetInt64("Amount")!.Value, LedgerKeys.TimeOf(posting.RowKey)));
+        return new Holding(account, currency, head, row?.ETag, postings, readAt, check);
     }
 
     /// <summary>What the merchant has now, in every currency.</summary>

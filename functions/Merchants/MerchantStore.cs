@@ -11,6 +11,10 @@ public sealed class MerchantStore(Storage storage)
     private const string Table = "merchants", Row = "merchant", Data = "data";
     private const int MaxTries = 5;
 
+    /// <summary>The merchant of a partition that has been written to, and so has one.</summary>
+    public async Task<Merchant> OfAsync(Book book, CancellationToken cancellation = default) =>
+        await FindAsync(Id<Merchant>.Parse(book.Merchant), cancellation) ?? throw new InvalidDataException($"The merchant of {book.Partition} is gone.");
+
     public async Task<Merchant?> FindAsync(Id<Merchant> id, CancellationToken cancellation = default)
     {
         var table = await storage.TableAsync(Table);

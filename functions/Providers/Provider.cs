@@ -27,13 +27,17 @@ public interface IProvider
     Task<ProviderOutcome> FindRefundAsync(ProviderFindRefund find, CancellationToken cancellation);
 }
 
+/// <summary>Automatic leaves it to the provider's rules; always asks for a challenge; never asks for an exemption where there is a choice.</summary>
+public enum ThreeDSecureRequest { Automatic, Always, Never }
+
 /// <param name="Charge">Our id, and the provider's idempotency key.</param>
 /// <param name="Token">The provider's token of the payment method; never a card number.</param>
 /// <param name="CaptureNow">False leaves an authorisation to be captured later.</param>
+/// <param name="ThreeDSecure">Whether the payer is to be authenticated whatever the provider thinks of the risk.</param>
 /// <param name="ReturnUrl">Where the payer comes back to after an action, if the merchant named it.</param>
 /// <param name="RequestId">Passed on as <c>X-Request-ID</c>.</param>
 public sealed record ProviderCharge(
-    string Charge, Mode Mode, Money Amount, string MethodType, string Token, bool CaptureNow,
+    string Charge, Mode Mode, Money Amount, string MethodType, string Token, bool CaptureNow, ThreeDSecureRequest ThreeDSecure,
     string Merchant, string? Description, string? ReturnUrl, string RequestId);
 
 /// <param name="Key">Our id of this capture: the provider's idempotency key.</param>
@@ -47,7 +51,8 @@ public sealed record ProviderRefund(string Refund, Mode Mode, string Reference, 
 
 /// <param name="Reference">The provider's reference, when we have it already.</param>
 /// <param name="SentAt">When the charge was sent, for providers that can only list by time.</param>
-public sealed record ProviderFind(string Charge, Mode Mode, string? Reference, DateTimeOffset SentAt, string RequestId);
+/// <param name="Until">Up to when it may have landed.</param>
+public sealed record ProviderFind(string Charge, Mode Mode, string? Reference, DateTimeOffset SentAt, DateTimeOffset Until, string RequestId);
 
 public sealed record ProviderFindRefund(string Refund, Mode Mode, string Reference, string RequestId);
 

@@ -111,6 +111,7 @@ internal sealed class StripeRules(StripeBooks books, TimeProvider time, Ids ids,
             case CardBehaviour.Hang:
                 return new(0, [], Hangs: true);
             case CardBehaviour.Challenge or CardBehaviour.ChallengeThenDecline when !payment.OffSession:
+            case not (CardBehaviour.Decline or CardBehaviour.TakeAndHang or CardBehaviour.TakeAndFail) when AsksForChallenge(request) && !payment.OffSession:
                 return Done(request, payment with { Status = "requires_action" });
         }
 
@@ -129,6 +130,9 @@ internal sealed class StripeRules(StripeBooks books, TimeProvider time, Ids ids,
             _ => Done(request, Taken(payment)),
         };
     }
+
+    private static bool AsksForChallenge(StripeRequest request) =>
+        request["payment_method_options[card][request_three_d_secure]"] is "any" or "challenge";
 
     private StripeReply Capture(StripeRequest request, StripePayment payment)
     {

@@ -278,6 +278,7 @@ public sealed class StripeSimulator : IAsyncDisposable
             "requires_capture" => "authorized",
             "requires_payment_method" => "failed",
             "requires_confirmation" => "processing",
+            "canceled" when payment.Captured > 0 => "succeeded",
             var same => same,
         })
     {

@@ -258,6 +258,8 @@ public sealed class ChargeHttpTests(SandboxFixture sandbox)
     [InlineData("status=done", "status")]
     [InlineData("created_after=yesterday", "created_after")]
     [InlineData("created_after=2026-11-23T10:00:00", "created_after")]
+    [InlineData("created_after=9999-12-31T23:59:59.9999999Z", "created_after")]
+    [InlineData("created_before=0001-01-01T00:00:00Z", "created_before")]
     [InlineData("colour=red", "colour")]
     [InlineData("limit=1&limit=2", "limit")]
     public async Task A_query_that_is_not_valid_is_refused_by_its_name(string query, string param)

@@ -6,6 +6,8 @@ namespace Harbour.Tests.Conventions;
 
 public sealed partial class CodeConventionTests
 {
+    private static readonly string[] Base = ["Foundation", "Merchants", "Access", "Providers", "Risk", "Ledger"];
+
     /// <summary>What a folder may use besides itself. Foundation ← Ledger, Providers, Access, Merchants, Risk ← the other capabilities.</summary>
     private static readonly Dictionary<string, string[]> Allowed = new()
     {
@@ -15,9 +17,9 @@ public sealed partial class CodeConventionTests
         ["Providers"] = ["Foundation"],
         ["Risk"] = ["Foundation"],
         ["Ledger"] = ["Foundation", "Access", "Merchants"],
+        ["Refunds"] = [.. Base, "Charges"],
+        ["Operations"] = [.. Base, "Charges", "Refunds"],
     };
-
-    private static readonly string[] Base = ["Foundation", "Merchants", "Access", "Providers", "Risk", "Ledger"];
 
     [Fact]
     public void Dependencies_point_one_way()
@@ -28,6 +30,17 @@ public sealed partial class CodeConventionTests
                     from used in Uses().Matches(File.ReadAllText(file)).Select(m => m.Groups[1].Value).Distinct()
                     where used != folder[0] && !Allowed.GetValueOrDefault(folder[0], Base).Contains(used)
                     select $"{string.Join('/', folder)} uses {used}";
+        Assert.Empty(wrong);
+    }
+
+    [Fact]
+    public void A_capability_never_uses_another_ones_store()
+    {
+        var wrong = from file in Repository.Sources("functions")
+                    let folder = Path.GetFileName(Path.GetDirectoryName(file))!
+                    from store in Stores().Matches(Code(file)).Select(m => m.Value).Distinct()
+                    where !store.StartsWith(folder.TrimEnd('s'), StringComparison.Ordinal) && store is not ("MerchantStore" or "CredentialStore")
+                    select $"{folder}/{Path.GetFileName(file)} uses {store}";
         Assert.Empty(wrong);
     }
 
@@ -80,6 +93,9 @@ public sealed partial class CodeConventionTests
         typeof(Harbour.Program).Assembly.GetTypes().Where(t => t.Namespace is { } name && (name == "Harbour" || name.StartsWith("Harbour.", StringComparison.Ordinal)) && !name.StartsWith("Harbour.Sandbox", StringComparison.Ordinal));
 
     private static string Code(string file) => string.Join('\n', File.ReadLines(file).Where(line => !line.TrimStart().StartsWith("//", StringComparison.Ordinal)));
+
+    [GeneratedRegex(@"\b[A-Z]\w+Store\b")]
+    private static partial Regex Stores();
 
     [GeneratedRegex(@"^using (?:static )?Harbour\.(\w+)", RegexOptions.Multiline)]
     private static partial Regex Uses();

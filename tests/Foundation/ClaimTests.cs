@@ -18,7 +18,7 @@ public sealed class ClaimTests
         { "released, other request", Running.Release(Now), "b", Admission.Fresh },
     };
 
-    private static Claim Running => new("a", "ch_x", Now.AddSeconds(45), Now);
+    private static Claim Running => new("a", "ch_x", Now.AddSeconds(45), Now, "req_1", Language.English);
 
     [Theory]
     [MemberData(nameof(Rows))]
@@ -34,7 +34,7 @@ public sealed class ClaimTests
     [Fact]
     public void The_looks_come_after_1_5_15_and_60_minutes_and_then_every_six_hours()
     {
-        var work = OpenWork.Begin("charge", "ch_x", "idem|x", Now);
+        var work = OpenWork.Begin("charge", "ch_x", "ch_x", "idem|x", Now);
         var looks = new List<double>();
         for (var i = 0; i < 7; i++)
         {
@@ -49,12 +49,12 @@ public sealed class ClaimTests
     [InlineData(14.99, false)]
     [InlineData(15, true)]
     public void Absence_is_final_from_the_fifteenth_minute(double minutes, bool final) =>
-        Assert.Equal(final, OpenWork.Begin("charge", "ch_x", "idem|x", Now).AbsenceIsFinal(Now.AddMinutes(minutes)));
+        Assert.Equal(final, OpenWork.Begin("charge", "ch_x", "ch_x", "idem|x", Now).AbsenceIsFinal(Now.AddMinutes(minutes)));
 
     [Fact]
     public void A_look_that_came_late_is_followed_by_one_that_lies_ahead()
     {
-        var late = OpenWork.Begin("charge", "ch_x", "idem|x", Now).Looked(Now.AddHours(3));
+        var late = OpenWork.Begin("charge", "ch_x", "ch_x", "idem|x", Now).Looked(Now.AddHours(3));
         Assert.True(late.Due > Now.AddHours(3));
     }
 }

@@ -24,7 +24,7 @@ public sealed class CommitTests
         var configuration = new ConfigurationBuilder().AddInMemoryCollection([new("Storage:ConnectionString", sandbox.NewStorage())]).Build();
         var storage = new Storage(configuration, wire.Configure);
         books = new Books(storage, new Ids(time), time, NullLogger<Books>.Instance);
-        ledger = new LedgerBooks(books, time);
+        ledger = new LedgerBooks(books, time, NullLogger<LedgerBooks>.Instance);
         rows = async () => await (await storage.TableAsync(Books.Table)).QueryAsync<TableEntity>().ToListAsync();
     }
 
@@ -235,7 +235,7 @@ public sealed class CommitTests
             var held = await ledger.ReadAsync(Book, Account.MerchantAvailable, Currency.HKD);
             if (held.Balance.Minor < amount) return false;
             var commit = Begin();
-            held.Take(commit);
+            held.Take(commit, Hkd(-amount), "x");
             commit.Post("adjustment", "x", (Clearing, Hkd(amount)), (Account.MerchantAvailable, Hkd(-amount)));
             if (await commit.SubmitAsync() is not null) return true;
         }

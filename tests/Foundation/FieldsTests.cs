@@ -41,6 +41,7 @@ public sealed class FieldsTests
     [InlineData("{\"amount\":500,\"currency\":\"HKD\",\"payment_method\":{\"type\":\"card\",\"number\":\"1\"}}", "raw_card_data_refused", "payment_method.number")]
     [InlineData("{\"amount\":500,\"currency\":\"HKD\",\"payment_method\":{\"type\":\"card\",\"card\":{\"cvc\":\"1\"}}}", "raw_card_data_refused", "payment_method.card.cvc")]
     [InlineData("{\"amount\":500,\"currency\":\"HKD\",\"payment_method\":{\"type\":\"card\",\"token\":\"4242424242424242\"}}", "raw_card_data_refused", "payment_method.token")]
+    [InlineData("{\"amount\":500,\"currency\":\"HKD\",\"payment_method\":{\"type\":\"card\",\"token\":4242424242424242}}", "raw_card_data_refused", "payment_method.token")]
     [InlineData("{\"amount\":500,\"description\":\"pan 4242 4242 4242 4242\"," + Rest + "}", "raw_card_data_refused", "description")]
     public void A_field_that_is_not_valid_is_refused_by_its_name(string body, string code, string param)
     {
@@ -100,6 +101,15 @@ public sealed class FieldsTests
     [InlineData("5555555555554444", true)]
     [InlineData("378282246310005", true)]
     [InlineData("6200000000000005", true)]
+    [InlineData("4242 4242 4242 4242 123", true)]
+    [InlineData("4242424242424242 12/28", true)]
+    [InlineData("card 1 4242424242424242", true)]
+    [InlineData("order 12-4242424242424242", true)]
+    [InlineData("4242.4242.4242.4242", true)]
+    [InlineData("4242_4242_4242_4242", true)]
+    [InlineData("4242\u00a04242\u00a04242\u00a04242", true)]
+    [InlineData("4242  4242  4242  4242", true)]
+    [InlineData("42424242424242421234", false)]
     [InlineData("4242424242424241", false)]
     [InlineData("1234567890123452", false)]
     public void A_card_number_has_a_network_and_a_right_check_digit(string text, bool expected) =>

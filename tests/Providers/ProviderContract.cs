@@ -35,7 +35,7 @@ public abstract class ProviderContract : IAsyncLifetime
     public abstract Task DisposeAsync();
 
     protected ProviderCharge Charge(string token, long amount = 12800, bool captureNow = true, Mode mode = Mode.Test) => new(
-        $"ch_{++made:D26}", mode, new Money(amount, Currency.HKD), "card", token, captureNow, "mch_one", "A test", null, "req-test");
+        $"ch_{++made:D26}", mode, new Money(amount, Currency.HKD), "card", token, captureNow, ThreeDSecureRequest.Automatic, "mch_one", "A test", null, "req-test");
 
     protected Task<ProviderOutcome> CreateAsync(ProviderCharge charge) => Provider.CreateAsync(charge, CancellationToken.None);
 
@@ -43,7 +43,7 @@ public abstract class ProviderContract : IAsyncLifetime
         Assert.IsType<ProviderOutcome.Known>(await CreateAsync(charge)).Payment;
 
     protected Task<ProviderOutcome> FindAsync(ProviderCharge charge, string? reference = null) =>
-        Provider.FindAsync(new(charge.Charge, charge.Mode, reference, Time.GetUtcNow(), "req-find"), CancellationToken.None);
+        Provider.FindAsync(new(charge.Charge, charge.Mode, reference, Time.GetUtcNow(), Time.GetUtcNow().AddMinutes(15), "req-find"), CancellationToken.None);
 
     [Fact]
     public async Task An_approved_charge_is_known_as_succeeded_and_found_by_our_id_and_by_reference()

@@ -45,7 +45,7 @@ public sealed class StripeProviderTests
         Assert.Equal(ProviderStatus.Failed, refused.Payment!.Status);
         Assert.NotNull(refused.Payment.Card);
 
-        var found = Assert.IsType<ProviderOutcome.Known>(await rig.Provider.FindAsync(new(charge.Charge, Mode.Test, null, rig.Time.GetUtcNow(), "r"), None));
+        var found = Assert.IsType<ProviderOutcome.Known>(await rig.Provider.FindAsync(new(charge.Charge, Mode.Test, null, rig.Time.GetUtcNow(), rig.Time.GetUtcNow().AddMinutes(15), "r"), None));
         Assert.Equal((refused.Payment.Reference, code), (found.Payment.Reference, found.Payment.FailureCode));
     }
 
@@ -141,7 +141,7 @@ public sealed class StripeProviderTests
         await using var rig = await StripeRig.StartAsync(wire.Around);
         var charge = Charge("tok_visa") with { Mode = Mode.Live, RequestId = "req-7.a_b" };
         await rig.Provider.CreateAsync(charge, None);
-        await rig.Provider.FindAsync(new(charge.Charge, Mode.Test, null, rig.Time.GetUtcNow(), "req-8"), None);
+        await rig.Provider.FindAsync(new(charge.Charge, Mode.Test, null, rig.Time.GetUtcNow(), rig.Time.GetUtcNow().AddMinutes(15), "req-8"), None);
 
         Assert.Equal(3, wire.Sent.Count);
         var create = wire.Sent.First();
@@ -299,11 +299,11 @@ public sealed class StripeProviderTests
         rig.Time.Advance(TimeSpan.FromMinutes(5));
         await rig.Provider.CreateAsync(Charge("tok_visa"), None);
 
-        Assert.IsType<ProviderOutcome.Known>(await rig.Provider.FindAsync(new(first.Charge, Mode.Test, null, sent, "r"), None));
+        Assert.IsType<ProviderOutcome.Known>(await rig.Provider.FindAsync(new(first.Charge, Mode.Test, null, sent, sent.AddMinutes(15), "r"), None));
         // The payment landed a while after it was sent, and is still looked for.
-        Assert.IsType<ProviderOutcome.Known>(await rig.Provider.FindAsync(new(first.Charge, Mode.Test, null, sent.AddMinutes(-14), "r"), None));
-        Assert.IsType<ProviderOutcome.Absent>(await rig.Provider.FindAsync(new(first.Charge, Mode.Test, null, sent.AddMinutes(-16), "r"), None));
-        Assert.IsType<ProviderOutcome.Absent>(await rig.Provider.FindAsync(new("ch_never", Mode.Test, null, sent, "r"), None));
+        Assert.IsType<ProviderOutcome.Known>(await rig.Provider.FindAsync(new(first.Charge, Mode.Test, null, sent.AddMinutes(-14), sent.AddMinutes(-14).AddMinutes(15), "r"), None));
+        Assert.IsType<ProviderOutcome.Absent>(await rig.Provider.FindAsync(new(first.Charge, Mode.Test, null, sent.AddMinutes(-16), sent.AddMinutes(-16).AddMinutes(15), "r"), None));
+        Assert.IsType<ProviderOutcome.Absent>(await rig.Provider.FindAsync(new("ch_never", Mode.Test, null, sent, sent.AddMinutes(15), "r"), None));
     }
 
     [Fact]
@@ -330,7 +330,7 @@ public sealed class StripeProviderTests
     }
 
     private static ProviderCharge Charge(string token) => new(
-        $"ch_{Interlocked.Increment(ref made):D26}", Mode.Test, new Money(12800, Currency.HKD), "card", token, true, "mch_one", null, null, "req-test");
+        $"ch_{Interlocked.Increment(ref made):D26}", Mode.Test, new Money(12800, Currency.HKD), "card", token, true, ThreeDSecureRequest.Automatic, "mch_one", null, null, "req-test");
 
     private static async Task<ProviderPayment> AuthorizeAsync(StripeRig rig, long amount)
     {
@@ -352,7 +352,7 @@ public sealed class StripeProviderTests
         rig.Provider.RefundAsync(new(refund, Mode.Test, payment.Reference, new Money(amount, Currency.HKD), null, "r"), None);
 
     private static async Task<ProviderPayment> FindAsync(StripeRig rig, ProviderCharge charge, string reference) =>
-        Assert.IsType<ProviderOutcome.Known>(await rig.Provider.FindAsync(new(charge.Charge, charge.Mode, reference, rig.Time.GetUtcNow(), "r"), None)).Payment;
+        Assert.IsType<ProviderOutcome.Known>(await rig.Provider.FindAsync(new(charge.Charge, charge.Mode, reference, rig.Time.GetUtcNow(), rig.Time.GetUtcNow().AddMinutes(15), "r"), None)).Payment;
 
     private static async Task<HttpResponseMessage> LoseAnswer(Func<Task<HttpResponseMessage>> send)
     {

@@ -20,10 +20,10 @@ public sealed class StripeProvider : IProvider, IDisposable
 
     // The clocks of two companies differ, and a request may wait at either end: the window is wide, and the near part of it,
     // where nearly every payment is, is looked through first.
-    private static readonly (TimeSpan Before, TimeSpan After)[] Windows =
+    private static (TimeSpan Before, TimeSpan After)[] Windows(ProviderFind find) =>
     [
         (TimeSpan.FromSeconds(5), TimeSpan.FromSeconds(30)),
-        (TimeSpan.FromMinutes(5), TimeSpan.FromMinutes(15)),
+        (TimeSpan.FromMinutes(5), find.Until - find.SentAt),
     ];
 
     private readonly StripeCalls calls;
@@ -53,8 +53,15 @@ public sealed class StripeProvider : IProvider, IDisposable
             Metadata = new() { [ChargeMetadata] = charge.Charge, [MerchantMetadata] = charge.Merchant },
             Expand = ["latest_charge"],
         };
-        if (!charge.CaptureNow)
-            options.PaymentMethodOptions = new() { Card = new() { RequestMulticapture = "if_available" } };
+        options.PaymentMethodOptions = new()
+        {
+            Card = new()
+            {
+                RequestMulticapture = charge.CaptureNow ? null : "if_available",
+                // Stripe decides by itself where it is not asked; there is no way to ask for less than that.
+                RequestThreeDSecure = charge.ThreeDSecure is ThreeDSecureRequest.Always ? "any" : null,
+            },
+        };
         if (charge.Token.StartsWith("pm_", StringComparison.Ordinal))
             options.PaymentMethod = charge.Token;
         else // Stripe.net has no typed parameter for a card token; this is payment_method_data[card][token].
@@ -107,9 +114,10 @@ public sealed class StripeProvider : IProvider, IDisposable
         calls.SendAsync(new(StripeOperation.Find, find.Mode, find.RequestId, null), async (stripe, request, token) =>
         {
             var reference = find.Reference;
-            for (var i = 0; reference is null && i < Windows.Length; i++)
+            foreach (var window in Windows(find))
             {
-                (reference, var complete) = await SearchAsync(stripe, request, find, Windows[i], token);
+                if (reference is not null) break;
+                (reference, var complete) = await SearchAsync(stripe, request, find, window, token);
                 // Absence is told only by a list that was read to its end.
                 if (reference is null && !complete) return new ProviderOutcome.Unknown($"more than {MaxPages * PageSize} payments around the time");
             }

@@ -1,0 +1,64 @@
+using Harbour.Foundation;
+
+namespace Harbour.Access;
+
+/// <summary>
+/// The frame of every POST that moves money. The key decides first: what it was answered before is answered again, another request
+/// under it is refused, one that is still running is told so, and one whose first call ended without an answer is taken up. Only a
+/// fresh key starts work, and work that met another writer starts over from what is now true.
+/// </summary>
+public sealed class Idempotency(Books books, ActivityMarkers activity, TimeProvider time, Ids ids)
+{
+    private const int MaxRounds = 12;
+
+    /// <summary>Claims are read in the request's first round, beside the activity marker.</summary>
+    /// <param name="start">Does the work with the key's row, null for a new key; answers null when another writer was first.</param>
+    /// <param name="resume">Finds out what became of the work that a call with this key began.</param>
+    public async Task<Answer> RunAsync(Call call, Func<string, Row<Claim>?, Task<Answer?>> start, Func<Row<Claim>, Task<Answer>> resume)
+    {
+        var key = Foundation.Claim.Key(call.IdempotencyKey!);
+        var reading = books.ReadAsync<Claim>(call.Book, key);
+        await Task.WhenAll(reading, activity.MarkAsync(call.Book));
+        var known = await reading;
+        for (var round = 1; ; round++)
+        {
+            var admission = known?.Value.Admit(call.RequestHash, time.GetUtcNow()) ?? Admission.Fresh;
+            if (admission is Admission.Replay) return Answer.Kept(known!.Value.Status!.Value, known.Value.Body!);
+            if (admission is Admission.Reused) return call.Problem(Errors.IdempotencyKeyReused with { Param = "Idempotency-Key" });
+            if (admission is Admission.InUse) return call.Problem(Errors.IdempotencyKeyInUse with { RetryAfter = TimeSpan.FromSeconds(1) });
+            if (admission is Admission.Resume)
+            {
+                if (await TakeOverAsync(call, known!) is { } taken) return await resume(taken);
+            }
+            else if (await start(key, known) is { } answer)
+            {
+                return answer;
+            }
+
+            if (round == MaxRounds) return call.Problem(Errors.ConcurrentUpdate with { RetryAfter = TimeSpan.FromSeconds(1) });
+
+            await Task.Delay(TimeSpan.FromMilliseconds(ids.RandomBytes(1)[0] % (10 * round)), TimeProvider.System);
+            known = await books.ReadAsync<Claim>(call.Book, key);
+        }
+    }
+
+    /// <summary>Takes the lease of a key whose first call has ended, so that of many who ask at once only one asks the provider.</summary>
+    private async Task<Row<Claim>?> TakeOverAsync(Call call, Row<Claim> known)
+    {
+        var claim = known.Value with { LeaseUntil = time.GetUtcNow() + OpenWork.Lease };
+        var commit = books.Begin(call.Book, call.RequestId, "resume");
+        commit.Replace(known.Key, known.ETag, claim);
+        return await commit.SubmitAsync() is { } committed ? new Row<Claim>(known.Key, claim, committed.Tag(known.Key)) : null;
+    }
+
+    /// <summary>The claim of a key for an object, from now until the lease ends.</summary>
+    public static Claim Claim(Call call, string @object, Row<Claim>? known, DateTimeOffset now) =>
+        new(call.RequestHash, @object, now + OpenWork.Lease, known?.Value.CreatedAt ?? now, call.RequestId, call.Language);
+
+    /// <summary>Writes the claim of a key: a new row, or the row that a call before released.</summary>
+    public static void Put(Commit commit, string key, Row<Claim>? known, Claim claim)
+    {
+        if (known is null) commit.Insert(key, claim);
+        else commit.Replace(key, known.ETag, claim);
+    }
+}

@@ -1,0 +1,42 @@
+using Harbour.Charges;
+using Harbour.Foundation;
+
+namespace Harbour.Refunds;
+
+/// <summary>Where refunds are: <c>refund|{inverted id}</c>, and an index row <c>refunds_of|{charge}|{inverted id}</c>.</summary>
+public sealed class RefundStore(Books books)
+{
+    private const string AllPrefix = "refund|";
+
+    public static string Key(Id<Refund> id) => AllPrefix + Sortable.Invert(id.Key);
+
+    public Task<Row<Refund>?> FindAsync(Book book, Id<Refund> id, CancellationToken cancellation = default) => books.ReadAsync<Refund>(book, Key(id), cancellation);
+
+    public static void Insert(Commit commit, Refund refund)
+    {
+        commit.Insert(Key(refund.Id), refund);
+        commit.Mark(IndexKey(refund));
+    }
+
+    public static void Remove(Commit commit, Row<Refund> row)
+    {
+        commit.Delete(row.Key, row.ETag);
+        commit.Unmark(IndexKey(row.Value));
+    }
+
+    /// <summary>A page of refunds, newest first; of one charge or of all.</summary>
+    /// <param name="cursor">The last refund of the page before.</param>
+    public async Task<Page<Refund>> ListAsync(Book book, Id<Charge>? charge, Id<Refund>? cursor, int limit, CancellationToken cancellation)
+    {
+        var prefix = charge is { } of ? $"refunds_of|{of}|" : AllPrefix;
+        var found = await books.ScanAsync(book, prefix + (cursor is { } last ? Sortable.Invert(last.Key) : ""), prefix + Books.Last, limit + 1, cancellation: cancellation)
+            .Take(limit + 1).ToListAsync(cancellation);
+        var refunds = prefix == AllPrefix
+            ? found.Select(entity => Books.Row<Refund>(entity).Value)
+            : (await Task.WhenAll(found.Select(index => books.ReadAsync<Refund>(book, AllPrefix + index.RowKey[^Sortable.KeyLength..], cancellation)))).OfType<Row<Refund>>().Select(row => row.Value);
+        var page = refunds.Take(limit).ToList();
+        return new Page<Refund>(page, found.Count > limit ? page[^1].Id.Value : null);
+    }
+
+    private static string IndexKey(Refund refund) => $"refunds_of|{refund.Charge}|{Sortable.Invert(refund.Id.Key)}";
+}
