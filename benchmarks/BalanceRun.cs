@@ -1,6 +1,4 @@
 using System.Diagnostics;
-using System.Net.Http.Headers;
-using System.Text.Json;
 using Azure.Data.Tables;
 using Harbour.Access;
 using Harbour.Foundation;
@@ -12,13 +10,13 @@ using Microsoft.Extensions.DependencyInjection;
 namespace Harbour.Benchmarks;
 
 /// <summary>
-/// Measures GET /v1/balance of merchants that differ in nothing but their postings: few or many behind an advanced head, and many
-/// of the last minutes with and without one. What is quoted is how often storage is asked and how much it answers, since those do
-/// not depend on the machine.
+/// Measures balance reads and refunds of merchants that differ in nothing but their postings: few or many behind an advanced head,
+/// and many of the last minutes before and after the head is advanced. What is quoted is how often storage is asked and how much it
+/// answers, since those do not depend on the machine.
 /// </summary>
 /// <remarks>
 /// The postings are written with the SDK, because a commit stamps the time of writing and these have to be older. The heads are
-/// written by commits: of the old postings with their known sum, of the new ones by taking the head as a debit does.
+/// written by commits: over the old postings with their known sum, over the new ones by the ledger itself, as its timer does.
 /// </remarks>
 public static class BalanceRun
 {
@@ -26,15 +24,17 @@ public static class BalanceRun
     private const long Amount = 12_194;
 
     /// <param name="Newest">How long ago the newest posting was made; they are spread evenly from here to <paramref name="Oldest"/>.</param>
-    private sealed record Case(string Name, int Postings, TimeSpan Newest, TimeSpan Oldest, Book Book, HttpClient Client)
+    private sealed record Case(string Name, int Postings, TimeSpan Newest, TimeSpan Oldest, Book Book, Client Client);
+
+    private sealed record Cost(string Name, List<double> Took, List<Traffic> Traffic)
     {
-        public List<(double Took, Traffic Traffic)> Measured { get; init; } = [];
+        public double Median => Ratio.Of(Took).Median;
     }
 
     public static async Task RunAsync(int many)
     {
         var wire = new Wire();
-        await using var host = await SandboxHost.StartAsync(new SandboxOptions { Configure = builder => builder.Watch(wire) });
+        await using var host = await SandboxHost.StartAsync(Host.Watched(wire));
         var (hour, day, minutes) = (TimeSpan.FromHours(1), TimeSpan.FromDays(1), TimeSpan.FromMinutes(5));
         Case[] cases =
         [
@@ -47,19 +47,41 @@ public static class BalanceRun
         foreach (var one in cases) await WriteAsync(host, one);
         await HeadOfOldAsync(host, cases[0]);
         await HeadOfOldAsync(host, cases[1]);
-        await MeasureAsync(wire, cases);
+        var early = await MeasureAsync(wire, BalanceAsync, cases);
+        await AdvanceAsync(host, cases[2]);
+        var late = await MeasureAsync(wire, BalanceAsync, cases[2]);
+        Print("GET /v1/balance", [.. early, late[0] with { Name = cases[2].Name.Replace("no head yet", "head advanced", StringComparison.Ordinal) }]);
 
-        var advanced = cases[2] with { Name = $"{Recent} of the last 5 min, head advanced", Measured = [] };
-        await TakeHeadAsync(host, advanced);
-        await MeasureAsync(wire, advanced);
-        Print([.. cases, advanced]);
+        var charges = new Dictionary<Case, string>();
+        foreach (var one in cases) charges[one] = await one.Client.ChargeAsync();
+        var refunds = await MeasureAsync(wire, one => one.Client.RefundAsync(charges[one]), cases);
+        Print("POST /v1/charges/{id}/refunds", [.. refunds.Select(r => r with { Name = r.Name.Replace("no head yet", "head advanced", StringComparison.Ordinal) })]);
+        foreach (var one in cases) one.Client.Dispose();
+    }
+
+    private static async Task BalanceAsync(Case one)
+    {
+        var (found, right) = (await one.Client.AvailableAsync(), one.Postings * Amount);
+        if (found != right) throw new InvalidOperationException($"The balance of '{one.Name}' is {found}, not {right}.");
     }
 
     /// <summary>Calls for each in turns, so that whatever else the machine does meets all alike.</summary>
-    private static async Task MeasureAsync(Wire wire, params Case[] cases)
+    private static async Task<Cost[]> MeasureAsync(Wire wire, Func<Case, Task> call, params Case[] cases)
     {
+        var costs = cases.Select(one => new Cost(one.Name, [], [])).ToArray();
         for (var i = 0; i < WarmUps + Calls; i++)
-            foreach (var one in cases) await CallAsync(one, wire, counted: i >= WarmUps);
+        {
+            foreach (var (one, cost) in cases.Zip(costs))
+            {
+                var (before, started) = (wire.Traffic, Stopwatch.GetTimestamp());
+                await call(one);
+                if (i < WarmUps) continue;
+                cost.Took.Add(Stopwatch.GetElapsedTime(started).TotalMilliseconds);
+                cost.Traffic.Add(wire.Traffic - before);
+            }
+        }
+
+        return costs;
     }
 
     /// <summary>Adds a merchant with a key of its own.</summary>
@@ -72,9 +94,7 @@ public static class BalanceRun
         await services.GetRequiredService<CredentialStore>().AddAsync(new Credential(
             Id<Credential>.Parse($"key_{100 + number:D26}"), merchant.Id, Mode.Test, CredentialKind.Key, Handles.OfKey(proof), proof, Scopes.All, AllowList.Parse([])));
 
-        var client = new HttpClient { BaseAddress = host.BaseAddress, Timeout = TimeSpan.FromMinutes(5) };
-        client.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", key);
-        return new Case(name, postings, newest, oldest, new Book(merchant.Id.Value, Mode.Test), client);
+        return new Case(name, postings, newest, oldest, new Book(merchant.Id.Value, Mode.Test), new Client(host.BaseAddress, key));
     }
 
     /// <summary>Writes the postings as a commit would, but with times of the past.</summary>
@@ -95,41 +115,22 @@ public static class BalanceRun
     /// <summary>Puts the head above postings that are all older than its cut.</summary>
     private static async Task HeadOfOldAsync(SandboxHost host, Case one)
     {
-        var commit = host.Services.GetRequiredService<Books>().Begin(one.Book, "req_benchmark", "head.advance");
-        commit.ReplaceHead(Account.MerchantAvailable, Currency.HKD, null, new Head(one.Postings * Amount, host.Clock.GetUtcNow() - Head.Lag));
+        var (sum, cut) = (one.Postings * Amount, Head.CutAt(host.Clock.GetUtcNow()));
+        var commit = host.Services.GetRequiredService<Books>().Begin(one.Book, "req_benchmark", "ledger.advance");
+        commit.ReplaceHead(Account.MerchantAvailable, Currency.HKD, null, new Head(sum, cut, sum, cut));
         await commit.SubmitAsync();
     }
 
-    /// <summary>Advances the head as a debit does: to a cut that lies <see cref="Head.Lag"/> behind.</summary>
-    private static async Task TakeHeadAsync(SandboxHost host, Case one)
-    {
-        var commit = host.Services.GetRequiredService<Books>().Begin(one.Book, "req_benchmark", "head.advance");
-        (await host.Services.GetRequiredService<LedgerBooks>().ReadAsync(one.Book, Account.MerchantAvailable, Currency.HKD)).Take(commit);
-        await commit.SubmitAsync();
-    }
+    private static Task AdvanceAsync(SandboxHost host, Case one) =>
+        host.Services.GetRequiredService<LedgerBooks>().AdvanceAsync(one.Book, Account.MerchantAvailable, Currency.HKD, "req_benchmark");
 
-    private static async Task CallAsync(Case one, Wire wire, bool counted)
-    {
-        var (before, started) = (wire.Traffic, Stopwatch.GetTimestamp());
-        using var json = JsonDocument.Parse(await one.Client.GetStringAsync("/v1/balance"));
-        var took = Stopwatch.GetElapsedTime(started).TotalMilliseconds;
-        var available = json.RootElement.GetProperty("balances")[0].GetProperty("available").GetInt64();
-        if (available != one.Postings * Amount) throw new InvalidOperationException($"The balance of '{one.Name}' is {available}, not {one.Postings * Amount}.");
-        if (counted) one.Measured.Add((took, wire.Traffic - before));
-    }
-
-    private static void Print(Case[] cases)
-    {
-        Report.Table($"GET /v1/balance, {Calls} calls each; ratios to the first line",
+    private static void Print(string what, Cost[] costs) => Report.Table($"{what}, {Calls} calls each; ratios to the first line",
+    [
+        ["postings", "storage reads", "transactions", "KiB read", "ms", "ratio"],
+        .. costs.Select(cost => (string[])
         [
-            ["postings", "storage reads", "bytes read", "ms", "ratio"],
-            .. cases.Select(one => (string[])
-            [
-                one.Name, $"{one.Measured.Average(m => m.Traffic.Reads):F1}", $"{one.Measured.Average(m => m.Traffic.BytesRead):F0}", $"{Median(one):F0}",
-                $"{Median(one) / Median(cases[0]):F2}",
-            ]),
-        ]);
-
-        static double Median(Case one) => Ratio.Of(one.Measured.Select(m => m.Took)).Median;
-    }
+            cost.Name, $"{cost.Traffic.Average(t => t.Reads):F1}", $"{cost.Traffic.Average(t => t.Transactions):F1}", $"{cost.Traffic.Average(t => t.BytesRead) / 1024:F0}",
+            $"{cost.Median:F0}", $"{cost.Median / costs[0].Median:F2}",
+        ]),
+    ]);
 }

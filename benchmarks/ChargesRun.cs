@@ -1,7 +1,4 @@
 using System.Diagnostics;
-using System.Net.Http.Headers;
-using System.Text;
-using System.Text.Json;
 using Harbour.Sandbox;
 
 namespace Harbour.Benchmarks;
@@ -26,7 +23,7 @@ public static class ChargesRun
     public static async Task RunAsync(TimeSpan time, int[] levels)
     {
         var (wire, floorWire) = (new Wire(), new Wire());
-        await using var host = await SandboxHost.StartAsync(new SandboxOptions { Configure = builder => builder.Watch(wire) });
+        await using var host = await SandboxHost.StartAsync(Host.Watched(wire));
         using var client = new Client(host.BaseAddress, "sk_test_harbour_demo");
         await client.ChargeAsync();
 
@@ -118,38 +115,5 @@ public static class ChargesRun
         Ratio Compare(Func<Round, double> of) => Ratio.Of(below.Rounds.Zip(harbour.Rounds, (floor, ours) => of(ours) / of(floor)));
         static string[] Part(long count, double ms, double calls) => [$"{count / calls:F2}", $"{ms / calls:F2}"];
         static double Rest(Round round, Traffic traffic) => round.Took.Average() - (traffic.ReadMs + traffic.TransactionMs + traffic.ProviderMs) / round.Took.Length;
-    }
-
-    /// <summary>A merchant with a key.</summary>
-    private sealed class Client : IDisposable
-    {
-        private readonly HttpClient http;
-        private int made;
-
-        public Client(Uri address, string key)
-        {
-            http = new HttpClient(new SocketsHttpHandler { UseCookies = false, UseProxy = false }) { BaseAddress = address };
-            http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", key);
-        }
-
-        /// <summary>Makes a charge and answers its id.</summary>
-        public async Task<string> ChargeAsync()
-        {
-            var number = Interlocked.Increment(ref made);
-            using var request = new HttpRequestMessage(HttpMethod.Post, "/v1/charges")
-            {
-                Content = new StringContent(
-                    $$"""{"amount":12800,"currency":"HKD","payment_method":{"type":"card","token":"tok_visa"},"reference":"order-{{number:D8}}"}""",
-                    Encoding.UTF8, "application/json"),
-            };
-            request.Headers.Add("Idempotency-Key", $"benchmark-{number:D8}");
-            using var answer = await http.SendAsync(request);
-            var body = await answer.Content.ReadAsByteArrayAsync();
-            if ((int)answer.StatusCode != 201) throw new InvalidOperationException($"A charge was answered with {(int)answer.StatusCode}: {Encoding.UTF8.GetString(body)}");
-            using var json = JsonDocument.Parse(body);
-            return json.RootElement.GetProperty("id").GetString()!;
-        }
-
-        public void Dispose() => http.Dispose();
     }
 }

@@ -12,7 +12,7 @@ public static class Program
           charges   POST /v1/charges beside the raw cost of what it stores and sends
                     --seconds 48          time spent measuring, over all rounds
                     --concurrency 1,16    clients at once, one level after the other
-          balance   GET /v1/balance with few, many and very new postings
+          balance   balance reads and refunds with few, many and very new postings
                     --postings 100000     how many the large account has
           micro     the pure parts of the request path (the options are BenchmarkDotNet's)
         """;
