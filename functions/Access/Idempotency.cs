@@ -33,7 +33,12 @@ public sealed class Idempotency(Books books, ActivityMarkers activity, TimeProvi
             }
             else if (await start(key, known) is { } answer)
             {
-                return answer;
+                // What the work was refused for may be what another call with this very key has just done; then that one's word counts.
+                if (answer.Status is not (404 or 409 or 422) || round == MaxRounds) return answer;
+                var other = await books.ReadAsync<Claim>(call.Book, key);
+                if (other?.ETag == known?.ETag) return answer;
+                known = other;
+                continue;
             }
 
             if (round == MaxRounds) return call.Problem(Errors.ConcurrentUpdate with { RetryAfter = TimeSpan.FromSeconds(1) });
