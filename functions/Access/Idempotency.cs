@@ -9,7 +9,8 @@ namespace Harbour.Access;
 /// </summary>
 public sealed class Idempotency(Books books, ActivityMarkers activity, TimeProvider time, Ids ids)
 {
-    private const int MaxRounds = 12;
+    /// <summary>How often work that met another writer starts over before the caller is told to try again.</summary>
+    public const int MaxRounds = 30;
 
     /// <summary>Claims are read in the request's first round, beside the activity marker.</summary>
     /// <param name="start">Does the work with the key's row, null for a new key; answers null when another writer was first.</param>
@@ -37,7 +38,7 @@ public sealed class Idempotency(Books books, ActivityMarkers activity, TimeProvi
 
             if (round == MaxRounds) return call.Problem(Errors.ConcurrentUpdate with { RetryAfter = TimeSpan.FromSeconds(1) });
 
-            await Task.Delay(TimeSpan.FromMilliseconds(ids.RandomBytes(1)[0] % (10 * round)), TimeProvider.System);
+            await Task.Delay(TimeSpan.FromMilliseconds(ids.RandomBytes(1)[0] % Math.Min(100, 10 * round)), TimeProvider.System);
             known = await books.ReadAsync<Claim>(call.Book, key);
         }
     }

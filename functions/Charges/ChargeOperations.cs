@@ -115,7 +115,8 @@ public sealed class ChargeOperations(
     /// </summary>
     private async Task<Charge> SettleAsync(Open work, ProviderOutcome outcome, Merchant merchant)
     {
-        for (Open? open = work; open is not null; open = await ReopenAsync(open))
+        var round = 0;
+        for (Open? open = work; open is not null && round < Idempotency.MaxRounds; open = await ReopenAsync(open), round++)
         {
             if (open.Marker.Value.Lapsed) return await LookAfterLapseAsync(open, outcome);
             if (await TrySettleAsync(open, outcome, merchant) is { } charge) return charge;
