@@ -9,7 +9,8 @@ namespace Harbour.Access;
 /// </summary>
 public sealed class Idempotency(Books books, ActivityMarkers activity, TimeProvider time, Ids ids)
 {
-    private const int MaxRounds = 12;
+    /// <summary>How often work that met another writer starts over before the caller is told to try again.</summary>
+    public const int MaxRounds = 30;
 
     /// <summary>Claims are read in the request's first round, beside the activity marker.</summary>
     /// <param name="start">Does the work with the key's row, null for a new key; answers null when another writer was first.</param>
@@ -28,7 +29,7 @@ public sealed class Idempotency(Books books, ActivityMarkers activity, TimeProvi
             if (admission is Admission.InUse) return call.Problem(Errors.IdempotencyKeyInUse with { RetryAfter = TimeSpan.FromSeconds(1) });
             if (admission is Admission.Resume)
             {
-                if (await TakeOverAsync(call, known!) is { } taken) return await resume(taken);
+                if (await TakeOverAsync(call, known!) is { } taken) return await FinalAsync(call, key, await resume(taken));
             }
             else if (await start(key, known) is { } answer)
             {
@@ -37,7 +38,7 @@ public sealed class Idempotency(Books books, ActivityMarkers activity, TimeProvi
 
             if (round == MaxRounds) return call.Problem(Errors.ConcurrentUpdate with { RetryAfter = TimeSpan.FromSeconds(1) });
 
-            await Task.Delay(TimeSpan.FromMilliseconds(ids.RandomBytes(1)[0] % (10 * round)), TimeProvider.System);
+            await Task.Delay(TimeSpan.FromMilliseconds(ids.RandomBytes(1)[0] % Math.Min(100, 10 * round)), TimeProvider.System);
             known = await books.ReadAsync<Claim>(call.Book, key);
         }
     }
@@ -50,6 +51,10 @@ public sealed class Idempotency(Books books, ActivityMarkers activity, TimeProvi
         commit.Replace(known.Key, known.ETag, claim);
         return await commit.SubmitAsync() is { } committed ? new Row<Claim>(known.Key, claim, committed.Tag(known.Key)) : null;
     }
+
+    /// <summary>Whoever settled the work kept an answer; that one is given, so that a key has one final answer to the letter.</summary>
+    private async Task<Answer> FinalAsync(Call call, string key, Answer resumed) =>
+        await books.ReadAsync<Claim>(call.Book, key) is { Value: { Status: { } status, Body: { } body } } ? Answer.Kept(status, body) : resumed;
 
     /// <summary>The claim of a key for an object, from now until the lease ends.</summary>
     public static Claim Claim(Call call, string @object, Row<Claim>? known, DateTimeOffset now) =>

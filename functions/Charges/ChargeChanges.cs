@@ -78,7 +78,7 @@ public sealed class ChargeChanges(
 
     /// <summary>Writes what the provider said of the change. Null when another writer was first and has settled it.</summary>
     /// <param name="first">True for the answer to the call itself, where "not attempted" means that nothing was sent.</param>
-    private async Task<Answer?> SettleAsync(Open work, ProviderOutcome outcome, Merchant merchant, bool first)
+    private async Task<Answer?> SettleAsync(Open work, ProviderOutcome outcome, Merchant merchant, bool first, int round = 0)
     {
         var now = time.GetUtcNow();
         var (before, marker) = (work.Charge.Value, work.Marker);
@@ -97,7 +97,7 @@ public sealed class ChargeChanges(
         if (work.Claim is { Value.Status: null } claim)
             commit.Replace(claim.Key, claim.ETag, withdrawn ? claim.Value.Release(now) : after is null ? claim.Value with { LeaseUntil = now } : claim.Value.Answered(answer));
         if (await commit.SubmitAsync() is null)
-            return await ReopenAsync(work) is { } again ? await SettleAsync(again, outcome, merchant, first) : await ReadAnswerAsync(work, marker.Value.Claim);
+            return round < Idempotency.MaxRounds && await ReopenAsync(work) is { } again ? await SettleAsync(again, outcome, merchant, first, round + 1) : await ReadAnswerAsync(work, marker.Value.Claim);
         log.LogInformation("{Change} of {Charge} left it {Status}, captured {Captured}", marker.Value.Object, before.Id, (after ?? before).Status, (after ?? before).Captured);
         return answer;
     }

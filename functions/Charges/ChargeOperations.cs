@@ -115,7 +115,8 @@ public sealed class ChargeOperations(
     /// </summary>
     private async Task<Charge> SettleAsync(Open work, ProviderOutcome outcome, Merchant merchant)
     {
-        for (Open? open = work; open is not null; open = await ReopenAsync(open))
+        var round = 0;
+        for (Open? open = work; open is not null && round < Idempotency.MaxRounds; open = await ReopenAsync(open), round++)
         {
             if (open.Marker.Value.Lapsed) return await LookAfterLapseAsync(open, outcome);
             if (await TrySettleAsync(open, outcome, merchant) is { } charge) return charge;
@@ -211,11 +212,21 @@ public sealed class ChargeOperations(
 
     private static Charge New(Call call, ChargeRequest request, Id<Charge> id, string provider, DateTimeOffset now) => new()
     {
-        Id = id, Mode = call.Mode, Status = ChargeStatus.Processing, Amount = request.Amount, CaptureMethod = request.CaptureMethod,
-        Reference = request.Reference, Description = request.Description, Method = new ChargeMethod(request.MethodType, null),
-        Provider = new ChargeProvider(provider, null, "primary"), Risk = RiskRules.Assess(request.Amount, request.MethodType),
-        Settlement = new Settlement(request.SettlementCurrency, 0, 0, 0, null, null), Metadata = request.Metadata,
-        RequestId = call.RequestId, CreatedAt = id.MadeAt, UpdatedAt = now,
+        Id = id,
+        Mode = call.Mode,
+        Status = ChargeStatus.Processing,
+        Amount = request.Amount,
+        CaptureMethod = request.CaptureMethod,
+        Reference = request.Reference,
+        Description = request.Description,
+        Method = new ChargeMethod(request.MethodType, null),
+        Provider = new ChargeProvider(provider, null, "primary"),
+        Risk = RiskRules.Assess(request.Amount, request.MethodType),
+        Settlement = new Settlement(request.SettlementCurrency, 0, 0, 0, null, null),
+        Metadata = request.Metadata,
+        RequestId = call.RequestId,
+        CreatedAt = id.MadeAt,
+        UpdatedAt = now,
     };
 
     private static ProviderCharge ToProvider(Charge charge, ChargeRequest request, Call call) => new(

@@ -84,7 +84,13 @@ public sealed class Commit
         var key = ids.NewKey();
         var body = new
         {
-            Id = "evt_" + key, Object = "event", Type = type, CreatedAt = time.GetUtcNow(), book.Mode, Data = new { Object = @object }, RequestId = requestId,
+            Id = "evt_" + key,
+            Object = "event",
+            Type = type,
+            CreatedAt = time.GetUtcNow(),
+            book.Mode,
+            Data = new { Object = @object },
+            RequestId = requestId,
         };
         Insert("event|" + Sortable.Invert(key), body);
         Mark("outbox|" + key);
@@ -157,14 +163,19 @@ public sealed class Commit
         actions.AddRange(postings.Select(p => new TableTransactionAction(TableTransactionActionType.Add,
             new TableEntity(book.Partition, LedgerKeys.Posting(p.Account, p.Amount.Currency, at, p.Id))
             {
-                ["Amount"] = p.Amount.Minor, ["Entry"] = p.Entry, ["Type"] = p.Type, ["Source"] = p.Source,
+                ["Amount"] = p.Amount.Minor,
+                ["Entry"] = p.Entry,
+                ["Type"] = p.Type,
+                ["Source"] = p.Source,
             })));
         return actions;
     }
 
     private object Log(DateTimeOffset at) => new
     {
-        RequestId = requestId, Operation = operation, At = at,
+        RequestId = requestId,
+        Operation = operation,
+        At = at,
         Rows = rows.Where(r => !r.Entity.RowKey.StartsWith("idem|", StringComparison.Ordinal)).Select(r => $"{r.ActionType}:{r.Entity.RowKey}"),
         Postings = postings.Select(p => new { p.Id, p.Type, p.Source, Account = p.Account.Name, Amount = p.Amount.Minor, Currency = p.Amount.Currency.Code }),
     };

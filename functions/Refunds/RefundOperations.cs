@@ -43,8 +43,16 @@ public sealed class RefundOperations(
         var now = time.GetUtcNow();
         var refund = new Refund
         {
-            Id = id, Charge = chargeId, Mode = call.Mode, Amount = amount, Reason = request.Reason, Reference = request.Reference,
-            Provider = charge.Value.Provider.Name, RequestId = call.RequestId, CreatedAt = id.MadeAt, UpdatedAt = now,
+            Id = id,
+            Charge = chargeId,
+            Mode = call.Mode,
+            Amount = amount,
+            Reason = request.Reason,
+            Reference = request.Reference,
+            Provider = charge.Value.Provider.Name,
+            RequestId = call.RequestId,
+            CreatedAt = id.MadeAt,
+            UpdatedAt = now,
         };
         var claim = Idempotency.Claim(call, id.Value, known, now);
         var open = OpenWork.Begin("refund", id.Value, chargeId.Value, key, now);
@@ -80,7 +88,8 @@ public sealed class RefundOperations(
     /// <summary>Takes back a refund that provably never reached the provider. Answers the refund if another writer settled it first.</summary>
     private async Task<Refund?> WithdrawAsync(Open work)
     {
-        for (Open? open = work; open is not null; open = await ReopenAsync(open))
+        var round = 0;
+        for (Open? open = work; open is not null && round < Idempotency.MaxRounds; open = await ReopenAsync(open), round++)
         {
             var commit = books.Begin(open.Book, open.RequestId, "refund.withdraw");
             RefundStore.Remove(commit, open.Refund);
@@ -110,7 +119,8 @@ public sealed class RefundOperations(
     /// </summary>
     private async Task<Refund> SettleAsync(Open work, ProviderOutcome outcome)
     {
-        for (Open? open = work; open is not null; open = await ReopenAsync(open))
+        var round = 0;
+        for (Open? open = work; open is not null && round < Idempotency.MaxRounds; open = await ReopenAsync(open), round++)
         {
             var now = time.GetUtcNow();
             var before = open.Refund.Value;

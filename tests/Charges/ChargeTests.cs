@@ -103,8 +103,18 @@ public sealed class ChargeTests
 
     private static Charge Charge(ChargeStatus status) => new()
     {
-        Id = AnId, Mode = Mode.Test, Status = status, Amount = new Money(12800, Currency.HKD), CaptureMethod = CaptureMethod.Automatic,
-        Method = new ChargeMethod("card", null), Provider = new ChargeProvider("stripe", null, "primary"), Risk = RiskRules.Assess(new Money(12800, Currency.HKD), "card"),
-        Settlement = new Settlement(Currency.HKD, 0, 0, 0, null, null), Metadata = new Dictionary<string, string>(), RequestId = "req_1", CreatedAt = Now, UpdatedAt = Now,
+        Id = AnId,
+        Mode = Mode.Test,
+        Status = status,
+        Amount = new Money(12800, Currency.HKD),
+        CaptureMethod = CaptureMethod.Automatic,
+        Method = new ChargeMethod("card", null),
+        Provider = new ChargeProvider("stripe", null, "primary"),
+        Risk = RiskRules.Assess(new Money(12800, Currency.HKD), "card"),
+        Settlement = new Settlement(Currency.HKD, 0, 0, 0, null, null),
+        Metadata = new Dictionary<string, string>(),
+        RequestId = "req_1",
+        CreatedAt = Now,
+        UpdatedAt = Now,
     };
 }

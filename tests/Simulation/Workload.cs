@@ -59,7 +59,10 @@ internal sealed record Workload(int Seed, IReadOnlyList<long> Allowances, IReadO
         var groups = new List<IReadOnlyList<Step>>();
         Add(Make(Operation.Charge, new JsonObject
         {
-            ["amount"] = amount, ["currency"] = currency, ["capture_method"] = manual ? "manual" : "automatic", ["reference"] = $"l{life}.0",
+            ["amount"] = amount,
+            ["currency"] = currency,
+            ["capture_method"] = manual ? "manual" : "automatic",
+            ["reference"] = $"l{life}.0",
             ["payment_method"] = new JsonObject { ["type"] = "card", ["token"] = token },
         }));
         return new Life(merchant, currency, amount, manual, token, groups);
