@@ -62,11 +62,22 @@ public class MicroBenchmarks : IDisposable
         var now = TimeProvider.System.GetUtcNow();
         charge = new Charge
         {
-            Id = ids.New<Charge>(), Mode = Mode.Test, Status = ChargeStatus.Succeeded, Amount = amount, Captured = amount.Minor, CaptureMethod = CaptureMethod.Automatic,
-            Reference = "order-1001", Method = new ChargeMethod("card", new ProviderCard("visa", "4242", "US", "fp_4242")),
-            Provider = new ChargeProvider("stripe", "pi_01k5t8xq3m9v7w2r4y6z8a0bcd", "primary"), Risk = RiskRules.Assess(amount, "card"),
-            Settlement = new Settlement(Currency.HKD, 12_800, 606, 12_194, null, null), Metadata = ImmutableDictionary<string, string>.Empty,
-            Version = 2, RequestId = "req_" + ids.NewKey(), CreatedAt = now, UpdatedAt = now,
+            Id = ids.New<Charge>(),
+            Mode = Mode.Test,
+            Status = ChargeStatus.Succeeded,
+            Amount = amount,
+            Captured = amount.Minor,
+            CaptureMethod = CaptureMethod.Automatic,
+            Reference = "order-1001",
+            Method = new ChargeMethod("card", new ProviderCard("visa", "4242", "US", "fp_4242")),
+            Provider = new ChargeProvider("stripe", "pi_01k5t8xq3m9v7w2r4y6z8a0bcd", "primary"),
+            Risk = RiskRules.Assess(amount, "card"),
+            Settlement = new Settlement(Currency.HKD, 12_800, 606, 12_194, null, null),
+            Metadata = ImmutableDictionary<string, string>.Empty,
+            Version = 2,
+            RequestId = "req_" + ids.NewKey(),
+            CreatedAt = now,
+            UpdatedAt = now,
         };
     }
 
