@@ -61,6 +61,12 @@ public sealed class ChargeOperations(
                 ? await WithdrawAsync(call, work, refusal)
                 : Answering(await SettleAsync(work, outcome, call.Merchant), claim);
         }
+        catch (StorageException e) when (outcome is ProviderOutcome.NotAttempted)
+        {
+            // Perhaps it is taken back, perhaps it is still there and will turn out to be absent: nobody may be told that it exists.
+            log.LogError(e, "Charge {Charge} was not attempted, and whether it was taken back is not known", id);
+            return call.Problem(Errors.StorageUnavailable with { RetryAfter = TimeSpan.FromSeconds(5) });
+        }
         catch (Exception e)
         {
             // Whatever went wrong, the payment may have been taken: that is no error of the caller's, and it resolves by itself.

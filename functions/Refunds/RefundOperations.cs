@@ -78,6 +78,12 @@ public sealed class RefundOperations(
             log.LogWarning("Refund {Refund} was not attempted: {Reason}", id, refused.Reason);
             return await WithdrawAsync(work) is { } settled ? Answering(settled, claim) : call.Problem(Errors.ProviderUnavailable with { RetryAfter = TimeSpan.FromSeconds(5) });
         }
+        catch (StorageException e) when (outcome is ProviderOutcome.NotAttempted)
+        {
+            // Perhaps it is taken back, perhaps it is still there and will turn out to be absent: nobody may be told that it exists.
+            log.LogError(e, "Refund {Refund} was not attempted, and whether it was taken back is not known", id);
+            return call.Problem(Errors.StorageUnavailable with { RetryAfter = TimeSpan.FromSeconds(5) });
+        }
         catch (Exception e)
         {
             log.LogError(e, "Refund {Refund} was sent, but its outcome could not be written; it resolves later", id);

@@ -4,6 +4,7 @@ using Harbour.Charges;
 using Harbour.Foundation;
 using Harbour.Ledger;
 using Harbour.Merchants;
+using Harbour.Refunds;
 using Harbour.Sandbox.Providers;
 using Microsoft.Extensions.DependencyInjection;
 
@@ -17,6 +18,7 @@ internal sealed class Partition
         Book = book;
         Rows = rows;
         Charges = [.. Of("charge|").Select(row => Books.Row<Charge>(row).Value)];
+        Refunds = [.. Of("refund|").Select(row => Books.Row<Refund>(row).Value)];
         Postings = [.. Of("post|").Select(Line)];
         Events = [.. Of("event|").Select(row => JsonNode.Parse(Books.Text(row))!)];
         Open = [.. Of("open|").Select(row => Books.Row<OpenWork>(row).Value)];
@@ -25,6 +27,7 @@ internal sealed class Partition
     public Book Book { get; }
     public IReadOnlyList<TableEntity> Rows { get; }
     public IReadOnlyList<Charge> Charges { get; }
+    public IReadOnlyList<Refund> Refunds { get; }
     public IReadOnlyList<LedgerLine> Postings { get; }
     public IReadOnlyList<JsonNode> Events { get; }
     public IReadOnlyList<OpenWork> Open { get; }
@@ -54,7 +57,8 @@ internal static class Invariants
         return
         [
             .. EntriesBalance(partition), .. BalanceIsTheSum(partition, balances), .. HeadsAreTheSum(partition), .. NothingIsOverdrawn(partition, allowance),
-            .. ChargesAreBooked(partition), .. ProviderAgrees(partition, provider), .. NothingIsOpen(partition), .. EventsTellTheStory(partition),
+            .. ChargesAreBooked(partition), .. RefundsAreBooked(partition),
+            .. ProviderAgrees(partition, provider), .. NothingIsOpen(partition), .. EventsTellTheStory(partition),
             .. IndexesFollow(partition), .. VersionsCountTheChanges(partition),
         ];
     }
@@ -76,13 +80,14 @@ internal static class Invariants
         from row in partition.Of("head|")
         let key = row.RowKey.Split('|')
         let head = Books.Row<Head>(row).Value
-        let sum = partition.Postings.Where(line => line.Account == key[1] && line.Currency == key[2] && line.At <= head.Cut).Sum(line => line.Amount)
-        where head.Sum != sum
-        select $"The head of {key[1]} {key[2]} says {head.Sum} at {head.Cut:O}, and the postings up to there sum to {sum}.";
+        from cut in new[] { (At: head.Cut, head.Sum), (At: head.CheckedCut, Sum: head.CheckedSum) }
+        let sum = partition.Postings.Where(line => line.Account == key[1] && line.Currency == key[2] && line.At <= cut.At).Sum(line => line.Amount)
+        where cut.Sum != sum
+        select $"The head of {key[1]} {key[2]} says {cut.Sum} at {cut.At:O}, and the postings up to there sum to {sum}.";
 
     /// <summary>
-    /// The available balance may never have been below the allowance, at no moment: a debit is stamped after all that it saw, so
-    /// the postings in the order of their stamps are what it could spend.
+    /// No refund may ever have taken the available balance below the allowance: a debit is stamped after all that it saw, so the
+    /// postings in the order of their stamps are what it could spend. (A fee may: it is due whatever the balance.)
     /// </summary>
     private static IEnumerable<string> NothingIsOverdrawn(Partition partition, long allowance)
     {
@@ -92,10 +97,21 @@ internal static class Invariants
             foreach (var moment in lines.GroupBy(line => line.At).OrderBy(moment => moment.Key))
             {
                 balance += moment.Sum(line => line.Amount);
-                if (balance < -allowance) yield return $"The available balance was {balance} {lines.Key} at {moment.Key:O}, and the allowance is {allowance}.";
+                if (balance < -allowance && moment.Any(line => line is { Type: "refund", Amount: < 0 }))
+                    yield return $"A refund took the available balance to {balance} {lines.Key} at {moment.Key:O}, and the allowance is {allowance}.";
             }
         }
     }
+
+    /// <summary>After a quiet day: nothing is under way, and what was lent where the balance was short is back where it is not.</summary>
+    public static IEnumerable<string> AfterADay(Partition partition) => [.. NothingIsOpen(partition), .. ShortfallsAreCovered(partition)];
+
+    private static IEnumerable<string> ShortfallsAreCovered(Partition partition) =>
+        from lines in partition.Postings.GroupBy(line => line.Currency)
+        let available = lines.Where(line => line.Account == "merchant_available").Sum(line => line.Amount)
+        let own = lines.Where(line => line.Account == "own_bank").Sum(line => line.Amount)
+        where own != Math.Max(0, -available)
+        select $"The available balance is {available} {lines.Key}, and {own} of own money covers it.";
 
     private static IEnumerable<string> ChargesAreBooked(Partition partition)
     {
@@ -112,8 +128,30 @@ internal static class Invariants
             if (charge.Captured > 0 && charge.Status is not (ChargeStatus.Succeeded or ChargeStatus.Authorized or ChargeStatus.Canceled)) yield return $"{charge.Id} is {charge.Status}, and {charge.Captured} is captured.";
         }
 
+        foreach (var index in partition.Charges.Where(charge => charge.Pending is not null)) yield return $"{index.Id} still has its {index.Pending!.Kind} under way.";
         foreach (var source in partition.Postings.Select(line => line.Source).Distinct())
             if (source.StartsWith("ch_", StringComparison.Ordinal) && partition.Charges.All(charge => charge.Id.Value != source)) yield return $"There are postings of {source}, which does not exist.";
+    }
+
+    private static IEnumerable<string> RefundsAreBooked(Partition partition)
+    {
+        foreach (var refund in partition.Refunds)
+        {
+            var lines = partition.Postings.Where(line => line.Source == refund.Id.Value && line.Type == "refund").ToList();
+            var left = refund.Status is RefundStatus.Failed ? 0 : -refund.Amount.Minor;
+            var taken = lines.Where(line => line.Account == "merchant_available").Sum(line => line.Amount);
+            if (taken != left) yield return $"{refund.Id} is {refund.Status} over {refund.Amount}, and {taken} is taken from the balance.";
+            if (lines.Where(line => line.Account == "in_transit_out").Sum(line => line.Amount) is not 0 and var stuck) yield return $"{stuck} of {refund.Id} is still in transit.";
+        }
+
+        foreach (var charge in partition.Charges)
+        {
+            var refunded = partition.Refunds.Where(refund => refund.Charge == charge.Id && refund.Status is not RefundStatus.Failed).Sum(refund => refund.Amount.Minor);
+            if (refunded != charge.Refunded) yield return $"{charge.Id} says that {charge.Refunded} is refunded, and its refunds sum to {refunded}.";
+        }
+
+        var indexed = partition.Of("refunds_of|").Select(row => row.RowKey).ToHashSet();
+        if (!indexed.SetEquals(partition.Refunds.Select(refund => $"refunds_of|{refund.Charge}|{Sortable.Invert(refund.Id.Key)}"))) yield return "The index of refunds does not name the refunds.";
     }
 
     private static IEnumerable<string> ProviderAgrees(Partition partition, IReadOnlyCollection<SimulatedPayment> provider)
@@ -123,7 +161,7 @@ internal static class Invariants
             var payments = provider.Where(payment => payment.Charge == charge.Id.Value).ToList();
             if (payments.Count > 1) yield return $"The provider has {payments.Count} payments of {charge.Id}.";
             var theirs = payments.SingleOrDefault(payment => payment.Reference == charge.Provider.Reference) ?? payments.FirstOrDefault();
-            var moved = theirs is { AmountCaptured: > 0 } or { AmountRefunded: > 0 } or { Status: "authorized" or "succeeded" or "processing" };
+            var moved = theirs is { Status: "authorized" or "processing" } || theirs?.AmountCaptured > theirs?.AmountRefunded;
             var agrees = charge.Status switch
             {
                 ChargeStatus.Failed => !moved,
@@ -131,7 +169,8 @@ internal static class Invariants
                 var status => theirs?.Status == JsonNode.Parse(Json.Text(status))!.ToString(),
             };
             if (!agrees) yield return $"{charge.Id} is {charge.Status} here and {theirs?.Status ?? "unknown"} at the provider.";
-            if (theirs is null) continue;
+            // A payment that landed after it had been given up was undone: it came and went without the merchant.
+            if (theirs is null || charge.Status is ChargeStatus.Failed) continue;
             if (theirs.Amount != charge.Amount.Minor || theirs.Currency != charge.Amount.Currency.Code) yield return $"{charge.Id} is over {charge.Amount} here and {theirs.Amount} {theirs.Currency} at the provider.";
             if (theirs.AmountCaptured != charge.Captured) yield return $"{charge.Id} captured {charge.Captured} here and {theirs.AmountCaptured} at the provider.";
             if (theirs.AmountRefunded != charge.Refunded) yield return $"{charge.Id} refunded {charge.Refunded} here and {theirs.AmountRefunded} at the provider.";
@@ -142,6 +181,7 @@ internal static class Invariants
     [
         .. partition.Open.Select(open => $"{open.Kind} {open.Object} is still open after {open.Looks} looks, next at {open.Due:O}."),
         .. partition.Charges.Where(charge => !charge.IsResolved).Select(charge => $"{charge.Id} is still {charge.Status}."),
+        .. partition.Refunds.Where(refund => !refund.IsResolved).Select(refund => $"{refund.Id} is still {refund.Status}."),
     ];
 
     private static IEnumerable<string> EventsTellTheStory(Partition partition)
@@ -158,6 +198,13 @@ internal static class Invariants
             if (told.Count > 0 && told[^1]["data"]!["object"]!["version"]!.GetValue<int>() > charge.Version) yield return $"{charge.Id} has an event of a version that it never reached.";
         }
 
+        foreach (var refund in partition.Refunds)
+        {
+            string[] told = [.. partition.Events.Where(e => e["data"]!["object"]!["id"]!.ToString() == refund.Id.Value).Select(e => e["type"] + " " + e["data"]!["object"]!["version"])];
+            string[] right = refund.IsResolved ? [$"refund.{(refund.Status is RefundStatus.Succeeded ? "succeeded" : "failed")} {refund.Version}"] : [];
+            if (!told.SequenceEqual(right)) yield return $"{refund.Id} is {refund.Status} in version {refund.Version}, and its events are {string.Join(", ", told)}.";
+        }
+
         var keys = partition.Of("event|").Select(row => Sortable.Invert(row.RowKey["event|".Length..])).ToHashSet();
         foreach (var pointer in partition.Of("outbox|").Where(row => !keys.Contains(row.RowKey["outbox|".Length..]))) yield return $"{pointer.RowKey} points at no event.";
     }
@@ -169,16 +216,20 @@ internal static class Invariants
         return [.. indexed.Except(right).Select(key => $"{key} is in the index and should not be."), .. right.Except(indexed).Select(key => $"{key} is not in the index.")];
     }
 
-    /// <summary>The log of commits names every row that was written: a charge has as many versions as commits that wrote it.</summary>
+    /// <summary>
+    /// The log of commits names every row that was written: a charge has as many versions as commits that wrote it. Captures and
+    /// cancellations also write what nobody sees (that one is under way), so for charges that had some it has no more than that.
+    /// </summary>
     private static IEnumerable<string> VersionsCountTheChanges(Partition partition)
     {
-        var writes = partition.Of("req|").SelectMany(row => JsonNode.Parse(Books.Text(row))!["rows"]!.AsArray().Select(name => name!.ToString())).CountBy(name => name).ToDictionary();
+        var commits = partition.Of("req|").Select(row => JsonNode.Parse(Books.Text(row))!)
+            .SelectMany(commit => commit["rows"]!.AsArray(), (commit, row) => (Operation: commit["operation"]!.ToString(), Row: row!.ToString())).ToLookup(write => write.Row, write => write.Operation);
         return from charge in partition.Charges
                let key = ChargeStore.Key(charge.Id)
-               where !writes.ContainsKey("Delete:" + key)
-               let expected = writes.GetValueOrDefault("Add:" + key) + writes.GetValueOrDefault("UpdateReplace:" + key)
-               where charge.Version != expected
-               select $"{charge.Id} has version {charge.Version} after {expected} commits.";
+               where !commits.Contains("Delete:" + key)
+               let writes = commits["Add:" + key].Concat(commits["UpdateReplace:" + key]).ToList()
+               where charge.Version > writes.Count || (charge.Version < writes.Count && !writes.Any(operation => operation is "charge.capture" or "charge.cancel"))
+               select $"{charge.Id} has version {charge.Version} after {writes.Count} commits.";
     }
 
     /// <summary>What the merchants heard must fit together, and with what there is now.</summary>

@@ -15,13 +15,14 @@ namespace Harbour.Tests.Simulation;
 [Collection(nameof(UsesSandbox))]
 public sealed class SimulationTests(ITestOutputHelper output)
 {
-    private const int SeedsInCi = 200;
+    /// <summary>Without being asked for more: so many, or as many as there is time for.</summary>
+    private const int SeedsInCi = 300, SecondsInCi = 90;
 
     /// <summary>How often a seed is replayed, since the machine orders things its own way.</summary>
     private const int Replays = 25;
 
     /// <summary>Most of a run is waiting, so more lanes than processors are kept busy.</summary>
-    private const int Lanes = 4;
+    private const int Lanes = 8;
 
     /// <summary>Azurite slows down with the rows it holds, so a lane moves to an empty storage after so many runs.</summary>
     private const int RunsPerStorage = 25, StoragesPerAzurite = 100;
@@ -60,7 +61,8 @@ public sealed class SimulationTests(ITestOutputHelper output)
         var from = Read("SIMULATION_FROM") ?? 1;
         return Read("SIMULATION_MINUTES") is { } minutes
             ? Enumerable.Range(from, int.MaxValue - from).TakeWhile(_ => clock.Elapsed.TotalMinutes < minutes)
-            : Enumerable.Range(from, Read("SIMULATION_SEEDS") ?? SeedsInCi);
+            : Read("SIMULATION_SEEDS") is { } seeds ? Enumerable.Range(from, seeds)
+            : Enumerable.Range(from, SeedsInCi).TakeWhile(_ => clock.Elapsed.TotalSeconds < SecondsInCi);
     }
 
     private static int? Read(string name) =>
