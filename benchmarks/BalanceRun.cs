@@ -108,7 +108,10 @@ public static class BalanceRun
             await table.SubmitTransactionAsync(numbers.Select(n => new TableTransactionAction(TableTransactionActionType.Add, new TableEntity(
                 one.Book.Partition, LedgerKeys.Posting(Account.MerchantAvailable, Currency.HKD, now - one.Newest - step * n, "pst_" + ids.NewKey()))
             {
-                ["Amount"] = Amount, ["Entry"] = "ent_" + ids.NewKey(), ["Type"] = "charge", ["Source"] = "ch_" + ids.NewKey(),
+                ["Amount"] = Amount,
+                ["Entry"] = "ent_" + ids.NewKey(),
+                ["Type"] = "charge",
+                ["Source"] = "ch_" + ids.NewKey(),
             })), cancellation));
     }
 

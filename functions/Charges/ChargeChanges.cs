@@ -134,6 +134,8 @@ public sealed class ChargeChanges(
         if (outcome is ProviderOutcome.Refused refused) return Problem(Errors.Decline(refused.Code) with { DeclineCode = refused.DeclineCode });
         // The provider voided the authorisation before the capture reached it.
         if (before.Pending is { Kind: "capture" } && after.Captured == before.Captured) return Problem(Errors.ProviderRefused);
+        // The payer completed the payment before the cancellation reached the provider.
+        if (before.Pending is { Kind: "cancel" } && after.Captured > before.Captured) return Problem(Errors.InvalidTransition.With("charge", "succeeded", "canceled"));
         return Answer.Of(201, ChargeView.Of(after));
 
         Answer Problem(Error error) => Answer.Problem(error.About("charge", before.Id.Value), work.Claim.Value.RequestId, work.Claim.Value.Language);

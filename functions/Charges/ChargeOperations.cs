@@ -179,7 +179,8 @@ public sealed class ChargeOperations(
     {
         var charge = work.Charge.Value;
         var commit = books.Begin(work.Book, work.RequestId, "charge.reverse");
-        if (outcome is ProviderOutcome.Known { Payment: { Status: ProviderStatus.Succeeded or ProviderStatus.Authorized } landed })
+        if (outcome is ProviderOutcome.Known { Payment.Status: ProviderStatus.Processing }) outcome = new ProviderOutcome.Unknown("the provider has not decided");
+        if (outcome is ProviderOutcome.Known { Payment: { Status: ProviderStatus.Succeeded or ProviderStatus.Authorized or ProviderStatus.RequiresAction } landed })
         {
             Reversals.Add(1);
             log.LogCritical("Charge {Charge} was given up but the provider took it as {Reference}; it is reversed", charge.Id, landed.Reference);

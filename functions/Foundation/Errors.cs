@@ -174,7 +174,7 @@ public static class Errors
         new("nothing was attempted and nothing is left behind; try again with the same key", "未有進行任何交易，請以相同的鍵再試"), Retryable: true);
     public static readonly Error StorageUnavailable = new("storage_unavailable", 503,
         new("Storage cannot be reached", "未能連接儲存系統"),
-        new("nothing was sent to the provider; try again with the same key", "沒有向支付機構發出請求，請以相同的鍵再試"), Retryable: true);
+        new("what was asked may not have been done; try again with the same key, which never pays twice", "請求可能尚未完成，請以相同的鍵再試，不會重複付款"), Retryable: true);
 
     /// <summary>Every refusal of the catalogue, in its order.</summary>
     public static IReadOnlyList<Error> All { get; } =

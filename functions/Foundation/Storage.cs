@@ -21,6 +21,7 @@ public sealed class Storage(IConfiguration configuration, Action<TableClientOpti
     private readonly Lazy<TableServiceClient> reading = new(() => Connect(configuration, configure, retries: 3));
     private readonly Lazy<TableServiceClient> committing = new(() => Connect(configuration, configure, retries: 0));
     private readonly ConcurrentDictionary<string, Lazy<Task>> made = new(StringComparer.Ordinal);
+    private readonly ConcurrentDictionary<(TableServiceClient, string), TableClient> clients = new();
 
     /// <summary>True for what is thrown when storage does not answer, or not in time, as far as it comes out of the SDK or a commit.</summary>
     public static bool IsFailure(Exception e) =>
@@ -31,6 +32,7 @@ public sealed class Storage(IConfiguration configuration, Action<TableClientOpti
 
     private async Task<TableClient> Made(TableServiceClient service, string name)
     {
+        if (clients.TryGetValue((service, name), out var client)) return client;
         var making = made.GetOrAdd(name, static (name, storage) => new Lazy<Task>(() => storage.reading.Value.CreateTableIfNotExistsAsync(name)), this);
         try
         {
@@ -42,7 +44,7 @@ public sealed class Storage(IConfiguration configuration, Action<TableClientOpti
             throw;
         }
 
-        return service.GetTableClient(name);
+        return clients.GetOrAdd((service, name), static key => key.Item1.GetTableClient(key.Item2));
     }
 
     private static TableServiceClient Connect(IConfiguration configuration, Action<TableClientOptions>? configure, int retries)

@@ -53,15 +53,14 @@ public sealed class StripeProvider : IProvider, IDisposable
             Metadata = new() { [ChargeMetadata] = charge.Charge, [MerchantMetadata] = charge.Merchant },
             Expand = ["latest_charge"],
         };
-        options.PaymentMethodOptions = new()
-        {
-            Card = new()
+        // Stripe decides by itself where it is not asked; there is no way to ask for less 3DS than that.
+        var always3ds = charge.ThreeDSecure is ThreeDSecureRequest.Always;
+        // Only where there is something to say: Stripe.net looks at each of the many options by reflection, at every call.
+        if (always3ds || !charge.CaptureNow)
+            options.PaymentMethodOptions = new()
             {
-                RequestMulticapture = charge.CaptureNow ? null : "if_available",
-                // Stripe decides by itself where it is not asked; there is no way to ask for less than that.
-                RequestThreeDSecure = charge.ThreeDSecure is ThreeDSecureRequest.Always ? "any" : null,
-            },
-        };
+                Card = new() { RequestMulticapture = charge.CaptureNow ? null : "if_available", RequestThreeDSecure = always3ds ? "any" : null },
+            };
         if (charge.Token.StartsWith("pm_", StringComparison.Ordinal))
             options.PaymentMethod = charge.Token;
         else // Stripe.net has no typed parameter for a card token; this is payment_method_data[card][token].
