@@ -130,7 +130,7 @@ internal sealed class Timeline(
         {
             while (true)
             {
-                var wait = await StartDueAsync(stopping);
+                var wait = await StartDueUnlessItFailsAsync(stopping);
                 await _changed.WaitAsync(wait, stopping);
                 // One look answers all the calls that came by then.
                 while (_changed.Wait(0, stopping))
@@ -144,6 +144,20 @@ internal sealed class Timeline(
         catch (Exception e)
         {
             logger.LogCritical(e, "The timeline has ended: nothing that falls due will run until the sandbox is started again");
+        }
+    }
+
+    /// <summary>What is due is read from storage; when that does not answer, the timeline waits a moment and does not end.</summary>
+    private async Task<TimeSpan> StartDueUnlessItFailsAsync(CancellationToken stopping)
+    {
+        try
+        {
+            return await StartDueAsync(stopping);
+        }
+        catch (Exception e) when (!stopping.IsCancellationRequested)
+        {
+            logger.LogError(e, "What falls due could not be read; it is tried again");
+            return PutOff;
         }
     }
 

@@ -85,6 +85,19 @@ public sealed class TimelineTests(SandboxFixture sandbox)
     }
 
     [Fact]
+    public async Task A_source_that_could_not_say_what_is_due_is_asked_again()
+    {
+        var probe = new Probe();
+        var agenda = new Agenda("agenda", probe) { Unreachable = 1 };
+        await using var host = await sandbox.StartHostAsync(TestApplication.Options(probe, [], agenda));
+        await Eventually.True(() => agenda.Unreachable == 0, "it was asked in vain");
+
+        agenda.Add(host.Clock.GetUtcNow().AddMilliseconds(200), "soon");
+
+        await Eventually.True(() => probe.Seen.Any(s => s.EndsWith("agenda soon", StringComparison.Ordinal)), "the work runs");
+    }
+
+    [Fact]
     public async Task A_run_that_was_missed_while_the_host_was_down_is_made_up_once_as_past_due()
     {
         var storage = sandbox.NewStorage();
@@ -138,6 +151,9 @@ public sealed class TimelineTests(SandboxFixture sandbox)
         /// <summary>Whether what has run stays on the list.</summary>
         public bool Keeps { get; init; }
 
+        /// <summary>How often it fails to say what is due next, as when storage does not answer.</summary>
+        public int Unreachable { get; set; }
+
         public void Add(DateTimeOffset due, string what, Action? then = null)
         {
             lock (_lock) _notes.Add((due, what, then));
@@ -146,7 +162,11 @@ public sealed class TimelineTests(SandboxFixture sandbox)
 
         public override ValueTask<DateTimeOffset?> NextDueAsync(CancellationToken cancellation)
         {
-            lock (_lock) return ValueTask.FromResult<DateTimeOffset?>(_notes.Count == 0 ? null : _notes.Min(n => n.Due));
+            lock (_lock)
+            {
+                if (Unreachable > 0 && Unreachable-- > 0) throw new IOException("as it should");
+                return ValueTask.FromResult<DateTimeOffset?>(_notes.Count == 0 ? null : _notes.Min(n => n.Due));
+            }
         }
 
         public override Task RunDueAsync(DateTimeOffset now, CancellationToken cancellation)
