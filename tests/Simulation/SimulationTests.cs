@@ -16,7 +16,7 @@ namespace Harbour.Tests.Simulation;
 public sealed class SimulationTests(ITestOutputHelper output)
 {
     /// <summary>Without being asked for more: so many, or as many as there is time for.</summary>
-    private const int SeedsInCi = 300, SecondsInCi = 90;
+    private const int SeedsInCi = 300, SecondsInCi = 115;
 
     /// <summary>How often a seed is replayed, since the machine orders things its own way.</summary>
     private const int Replays = 25;
