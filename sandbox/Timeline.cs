@@ -241,7 +241,8 @@ internal sealed class Timeline(
                 logger.LogError(e, "{Source} failed at what was due", Work.Name);
             }
 
-            _stuckAt = await Work.NextDueAsync(cancellation) == due ? due : null;
+            // A moment that lies ahead is not one that the run should have cleared: what was due may have gone before it began.
+            _stuckAt = due <= now && await Work.NextDueAsync(cancellation) == due ? due : null;
             _stuckSince = TimeProvider.System.GetTimestamp();
         }
     }

@@ -192,7 +192,7 @@ internal sealed partial class DurableEngine
     /// <summary>Delivers the letters of one step, strikes them off, and only then shows them: so a crash in between repeats nothing.</summary>
     private async Task DeliverAsync(string from, string outbox, IReadOnlyList<Letter> letters)
     {
-        while (!_stopping.IsCancellationRequested)
+        while (!_stopping.IsCancellationRequested && !_deliversNothing)
         {
             try
             {

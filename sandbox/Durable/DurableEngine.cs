@@ -47,6 +47,8 @@ internal sealed partial class DurableEngine : DueSource, IAsyncDisposable
     private readonly CancellationTokenSource _stopping = new();
     private Task _poll = Task.CompletedTask;
     private bool _started;
+    private bool _deliversNothing;
+    private bool _disposed;
 
     public DurableEngine(
         DurableStore store, Notices notices, Payloads payloads, FunctionCatalogue catalogue, FunctionRunner runner, DurableOptions options, TimeProvider clock, ILoggerFactory loggers)
@@ -64,11 +66,10 @@ internal sealed partial class DurableEngine : DueSource, IAsyncDisposable
     public async Task StartAsync(CancellationToken cancellation)
     {
         if (_orchestrators.Count == 0) return;
-        var (open, sending) = await _store.FindUnfinishedAsync(cancellation);
         // Letters first: nobody may go on while a letter that it could have read already is still to be delivered again.
-        foreach (var instanceId in sending) await DeliverAllAsync(instanceId);
+        foreach (var instanceId in await _store.FindSendingAsync(cancellation)) await DeliverAllAsync(instanceId);
         _started = true;
-        foreach (var instanceId in open) Look(instanceId);
+        foreach (var instanceId in await _store.FindOpenAsync(cancellation)) Look(instanceId);
         _poll = PollAsync();
     }
 
@@ -121,7 +122,8 @@ internal sealed partial class DurableEngine : DueSource, IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        if (_stopping.IsCancellationRequested) return;
+        if (_disposed) return;
+        _disposed = true;
         await _stopping.CancelAsync();
         await _poll;
         try
@@ -132,6 +134,13 @@ internal sealed partial class DurableEngine : DueSource, IAsyncDisposable
         {
             _logger.LogWarning("An activity does not end; the host stops without it, and runs it again when it starts");
         }
+    }
+
+    /// <summary>For tests: from now on the engine writes nothing more, as if its process had been killed; or delivers nothing more.</summary>
+    internal void Abandon(bool beforeDelivery = false)
+    {
+        if (beforeDelivery) _deliversNothing = true;
+        else _stopping.Cancel();
     }
 
     private void Fire(List<Alarm> due)

@@ -73,16 +73,12 @@ internal sealed class DurableStore(string connectionString)
         return [.. rows.Select(ToMessage)];
     }
 
-    /// <summary>The ids of all instances that have not ended, and of those that have letters which are not delivered.</summary>
-    public async Task<(List<string> Open, List<string> Sending)> FindUnfinishedAsync(CancellationToken cancellation)
-    {
-        var open = TableClient.CreateQueryFilter($"RowKey eq {InstanceRow.RowKey} and Open eq true");
-        var sending = TableClient.CreateQueryFilter($"RowKey ge {Keys.Outbox} and RowKey lt {Keys.After(Keys.Outbox)}");
-        return (await Ids(open), [.. (await Ids(sending)).Distinct()]);
+    /// <summary>The ids of all instances that have not ended.</summary>
+    public Task<List<string>> FindOpenAsync(CancellationToken cancellation) => FindIdsAsync($"RowKey eq {InstanceRow.RowKey} and Open eq true", cancellation);
 
-        async Task<List<string>> Ids(string filter) =>
-            [.. (await _table.QueryAsync<TableEntity>(filter, select: ["PartitionKey"], cancellationToken: cancellation).ToListAsync(cancellation)).Select(r => Uri.UnescapeDataString(r.PartitionKey))];
-    }
+    /// <summary>The ids of all instances that have letters which are not struck off, whether they have ended or not.</summary>
+    public Task<List<string>> FindSendingAsync(CancellationToken cancellation) =>
+        FindIdsAsync($"RowKey ge {Keys.Outbox} and RowKey lt {Keys.After(Keys.Outbox)}", cancellation);
 
     /// <summary>Writes a step.</summary>
     /// <exception cref="RequestFailedException">It was not written, or it was and the answer is lost: load the instance to know.</exception>
@@ -184,6 +180,12 @@ internal sealed class DurableStore(string connectionString)
         TableTransactionAction Touch() => new(TableTransactionActionType.UpdateMerge, new TableEntity(partition, InstanceRow.RowKey), etag);
         TableTransactionAction Replace(InstanceRow row) => new(TableTransactionActionType.UpdateReplace, row.ToEntity(), etag);
         TableTransactionAction Delete(string key, ETag only) => new(TableTransactionActionType.Delete, new TableEntity(partition, key), only);
+    }
+
+    private async Task<List<string>> FindIdsAsync(FormattableString filter, CancellationToken cancellation)
+    {
+        var rows = await _table.QueryAsync<TableEntity>(TableClient.CreateQueryFilter(filter), select: ["PartitionKey"], cancellationToken: cancellation).ToListAsync(cancellation);
+        return [.. rows.Select(r => Uri.UnescapeDataString(r.PartitionKey)).Distinct()];
     }
 
     private async Task<List<TableEntity>> QueryAsync(FormattableString filter, CancellationToken cancellation) =>

@@ -33,6 +33,9 @@ public sealed class OrchestrationMetadata(string name, string instanceId)
 
     public T? ReadCustomStatusAs<T>() => Read<T>(SerializedCustomStatus);
 
+    public override string ToString() =>
+        $"[Name: '{Name}', ID: '{InstanceId}', RuntimeStatus: {RuntimeStatus}, CreatedAt: {CreatedAt:s}, LastUpdatedAt: {LastUpdatedAt:s}, FailureDetails: '{FailureDetails}']";
+
     private T? Read<T>(string? data) => DataConverter is null
         ? throw new InvalidOperationException("Payloads can only be read where they were asked for: getInputsAndOutputs, FetchInputsAndOutputs.")
         : DataConverter.Deserialize<T>(data);
