@@ -2,7 +2,7 @@ using System.Globalization;
 
 namespace Harbour.Benchmarks;
 
-/// <summary>Chooses what is measured: <c>charges</c>, <c>balance</c> or <c>micro</c>. README.md says how to read the answers.</summary>
+/// <summary>Chooses what is measured: <c>charges</c>, <c>balance</c>, <c>orchestrations</c> or <c>micro</c>. README.md says how to read the answers.</summary>
 public static class Program
 {
     private const string Usage =
@@ -14,6 +14,8 @@ public static class Program
                     --concurrency 1,16    clients at once, one level after the other
           balance   balance reads and refunds with few, many and very new postings
                     --postings 100000     how many the large account has
+          orchestrations   orchestrations of three activities each, all started at once, on the sandbox's engine
+                    --count 500           how many
           micro     the pure parts of the request path (the options are BenchmarkDotNet's)
         """;
 
@@ -29,6 +31,9 @@ public static class Program
                     return 0;
                 case ["balance", .. var rest]:
                     await BalanceRun.RunAsync(Number(Option(rest, "--postings", "100000")));
+                    return 0;
+                case ["orchestrations", .. var rest]:
+                    await OrchestrationsRun.RunAsync(Number(Option(rest, "--count", "500")));
                     return 0;
                 case ["micro", .. var rest]:
                     MicroBenchmarks.Run(rest);
