@@ -1,5 +1,6 @@
 using Harbour.Access;
 using Harbour.Charges;
+using Harbour.Customers;
 using Harbour.Foundation;
 using Harbour.Ledger;
 using Harbour.Merchants;
@@ -28,6 +29,7 @@ public static class Program
             .AddAccess()
             .AddProviders()
             .AddLedger()
+            .AddCustomers()
             .AddCharges()
             .AddRefunds()
             .AddOperations();

@@ -3,9 +3,10 @@ using Harbour.Foundation;
 namespace Harbour.Access;
 
 /// <summary>
-/// The frame of every POST that moves money. The key decides first: what it was answered before is answered again, another request
+/// The frame of every POST that changes something. The key decides first: what it was answered before is answered again, another request
 /// under it is refused, one that is still running is told so, and one whose first call ended without an answer is taken up. Only a
-/// fresh key starts work, and work that met another writer starts over from what is now true.
+/// fresh key starts work, and work that met another writer starts over from what is now true. A POST that need not carry a key and
+/// carries none runs under one that nobody else has.
 /// </summary>
 public sealed class Idempotency(Books books, ActivityMarkers activity, TimeProvider time, Ids ids)
 {
@@ -17,7 +18,7 @@ public sealed class Idempotency(Books books, ActivityMarkers activity, TimeProvi
     /// <param name="resume">Finds out what became of the work that a call with this key began.</param>
     public async Task<Answer> RunAsync(Call call, Func<string, Row<Claim>?, Task<Answer?>> start, Func<Row<Claim>, Task<Answer>> resume)
     {
-        var key = Foundation.Claim.Key(call.IdempotencyKey!);
+        var key = Foundation.Claim.Key(call.IdempotencyKey ?? ids.NewKey());
         var reading = books.ReadAsync<Claim>(call.Book, key);
         await Task.WhenAll(reading, activity.MarkAsync(call.Book));
         var known = await reading;
@@ -64,6 +65,12 @@ public sealed class Idempotency(Books books, ActivityMarkers activity, TimeProvi
     /// <summary>The claim of a key for an object, from now until the lease ends.</summary>
     public static Claim Claim(Call call, string @object, Row<Claim>? known, DateTimeOffset now) =>
         new(call.RequestHash, @object, now + OpenWork.Lease, known?.Value.CreatedAt ?? now, call.RequestId, call.Language);
+
+    /// <summary>
+    /// The id of the object that a key makes. A key that was released keeps its object's id, unless it is used for another kind of
+    /// object now.
+    /// </summary>
+    public Id<T> IdFor<T>(Row<Claim>? known) where T : IHasId => Id<T>.TryParse(known?.Value.Object, out var id) ? id : ids.New<T>();
 
     /// <summary>Writes the claim of a key: a new row, or the row that a call before released.</summary>
     public static void Put(Commit commit, string key, Row<Claim>? known, Claim claim)

@@ -87,7 +87,7 @@ public sealed class ChargeStore(Books books)
 
     private static bool Matches(Charge charge, ChargeFilter filter) =>
         (filter.Reference is null || charge.Reference == filter.Reference)
-        && (filter.Customer is null || charge.Customer == filter.Customer)
+        && (filter.Customer is null || charge.Customer?.Value == filter.Customer)
         && (filter.Status is null || charge.Status == filter.Status);
 
     private static Id<Charge> Earliest(List<Charge> found, Id<Charge> stop) => found.Count > 0 && found[^1].Id.CompareTo(stop) < 0 ? found[^1].Id : stop;

@@ -115,6 +115,9 @@ public sealed class Fields
             : Refused<Fields>(Errors.FieldInvalid.At(path + name, "an object"));
     }
 
+    /// <summary>The labels where they are given: on a change, null leaves them as they are.</summary>
+    public IReadOnlyDictionary<string, string>? MaybeMetadata(string name = "metadata") => Find(name, required: false) is null ? null : Metadata(name);
+
     /// <summary>The merchant's own labels: at most 50, a name of at most 40 characters, a value of at most 500.</summary>
     public IReadOnlyDictionary<string, string> Metadata(string name = "metadata")
     {
