@@ -15,6 +15,9 @@ public abstract class DueSource
     /// <summary>The earliest moment at which there is work, past ones included; null where there is none.</summary>
     public abstract ValueTask<DateTimeOffset?> NextDueAsync(CancellationToken cancellation);
 
+    /// <summary>Called before each stop of an advance: where another host may have left work, now is the time to find it.</summary>
+    public virtual Task LookForNewsAsync(CancellationToken cancellation) => Task.CompletedTask;
+
     /// <summary>
     /// Runs all that is due at <paramref name="now"/> and returns when it is done. Afterwards the next due moment must be
     /// another one; a source that keeps naming the same is put off, since it would be run for ever.

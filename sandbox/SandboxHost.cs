@@ -1,5 +1,6 @@
 using Azure;
 using Azure.Data.Tables;
+using Harbour.Sandbox.Durable;
 using Harbour.Sandbox.Providers;
 using Harbour.Sandbox.Runtime;
 using Microsoft.AspNetCore.Builder;
@@ -94,6 +95,9 @@ public sealed class SandboxHost : IAsyncDisposable
         await _app.StartAsync(cancellation);
         _started.Push(new Ended(() => _app.StopAsync(CancellationToken.None)));
         if (timeline is null) return;
+        var engine = Services.GetRequiredService<DurableEngine>();
+        _started.Push(engine);
+        await engine.StartAsync(cancellation);
         await timeline.StartAsync(cancellation);
         _started.Push(timeline);
     }
@@ -128,6 +132,7 @@ public sealed class SandboxHost : IAsyncDisposable
         {
             var table = new TableClient(StorageConnectionString, "sandbox");
             await table.CreateIfNotExistsAsync(cancellation);
+            await new DurableStore(StorageConnectionString).EnsureTableAsync(cancellation);
             return table;
         }
         catch (Exception e) when (_options.Storage is not null
@@ -176,6 +181,7 @@ public sealed class SandboxHost : IAsyncDisposable
         services.AddSingleton<InvocationGate>();
         services.AddSingleton(new ClockFollower(_options.Role == SandboxRole.Http ? async c => Clock.Set(await clockStore.ReadAsync(c)) : null));
         services.AddSingleton<FunctionRunner>();
+        services.AddDurable(StorageConnectionString, _options.Durable, hasEngine: _options.Role == SandboxRole.All);
         services.RemoveAll<TimeProvider>();
         services.AddSingleton<TimeProvider>(Clock);
         _options.Configure?.Invoke(builder);
