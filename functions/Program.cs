@@ -7,6 +7,7 @@ using Harbour.Merchants;
 using Harbour.Operations;
 using Harbour.Providers;
 using Harbour.Refunds;
+using Harbour.Subscriptions;
 using Microsoft.Azure.Functions.Worker;
 using Microsoft.Azure.Functions.Worker.Builder;
 using Microsoft.Extensions.Hosting;
@@ -32,6 +33,7 @@ public static class Program
             .AddCustomers()
             .AddCharges()
             .AddRefunds()
+            .AddSubscriptions()
             .AddOperations();
         return builder;
     }

@@ -73,7 +73,8 @@ public sealed record ChargeRequest(
         Mandate = order.Mandate.Id,
     };
 
-    private static void RefuseOutside(Fields fields, long amount, Currency currency)
+    /// <summary>Refuses an amount that no payment can have.</summary>
+    internal static void RefuseOutside(Fields fields, long amount, Currency currency)
     {
         if (amount < Minimum[currency]) fields.Refuse(Errors.AmountTooSmall.At("amount", Minimum[currency], currency));
         if (amount > Maximum) fields.Refuse(Errors.AmountTooLarge.At("amount", Maximum, currency));

@@ -93,6 +93,34 @@ public sealed class Fields
         return null;
     }
 
+    /// <summary>A whole number within bounds, both included.</summary>
+    public int? Whole(string name, int min, int max)
+    {
+        if (Find(name, required: false) is not { } value) return null;
+        if (value.ValueKind is JsonValueKind.Number && value.TryGetInt32(out var number) && number >= min && number <= max) return number;
+        Refuse(Errors.FieldInvalid.At(path + name, $"a whole number from {min} to {max}"));
+        return null;
+    }
+
+    /// <summary>A moment of RFC 3339 with any offset, to the millisecond, which is what answers and storage keep.</summary>
+    public DateTimeOffset? Time(string name)
+    {
+        if (Find(name, required: false) is not { } value) return null;
+        if (value.ValueKind is JsonValueKind.String && HongKong.TryParse(value.GetString(), out var at) && at.UtcDateTime.Year is >= 1970 and <= 2500)
+            return DateTimeOffset.FromUnixTimeMilliseconds(at.ToUnixTimeMilliseconds());
+        Refuse(Errors.FieldInvalid.At(path + name, "a time of RFC 3339 with an offset, such as 2026-11-23T10:00:00+08:00"));
+        return null;
+    }
+
+    /// <summary>The id of an object. What cannot be one is an object that is not there.</summary>
+    public Id<T>? Id<T>(string name, Error notFound, bool required = false) where T : IHasId
+    {
+        if (Text(name, 64, required) is not { } text) return null;
+        if (Foundation.Id<T>.TryParse(text, out var id)) return id;
+        Refuse(notFound with { Param = path + name });
+        return null;
+    }
+
     public Currency? Currency(string name, IReadOnlyCollection<Currency> allowed, bool required = false)
     {
         if (Find(name, required) is not { } value) return null;

@@ -19,6 +19,7 @@ public sealed partial class CodeConventionTests
         ["Ledger"] = ["Foundation", "Access", "Merchants"],
         ["Charges"] = [.. Base, "Customers"],
         ["Refunds"] = [.. Base, "Charges"],
+        ["Subscriptions"] = [.. Base, "Customers", "Charges"],
         ["Operations"] = [.. Base, "Customers", "Charges", "Refunds"],
     };
 
