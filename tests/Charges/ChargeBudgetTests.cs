@@ -32,6 +32,13 @@ public sealed class ChargeBudgetTests(SandboxFixture sandbox)
         Assert.Equal((1, 2), (wire.Reads, wire.Transactions));
         Assert.InRange(wire.Others, 0, 1);
 
+        // On a mandate, that is read beside the claim, in the same round.
+        var customer = (await api.PostAsync("/v1/customers", new { })).Id;
+        var first = await api.ChargeAsync(new { amount = 5000, currency = "HKD", customer, setup_mandate = true, payment_method = new { type = "card", token = "tok_visa" } });
+        wire.Reset();
+        Assert.Equal(201, (await api.ChargeAsync(new { amount = 5000, currency = "HKD", mandate = first.Body["mandate"]!.ToString() })).Status);
+        Assert.Equal((2, 2), (wire.Reads, wire.Transactions));
+
         wire.Reset();
         var key = Api.NewKey();
         Assert.Equal(201, (await api.ChargeAsync(null, key)).Status);
