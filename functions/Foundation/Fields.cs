@@ -108,6 +108,25 @@ public sealed class Fields
             : Refused<string>(Errors.FieldInvalid.At(path + name, "an absolute https URL"));
     }
 
+    /// <summary>A whole number within limits, both allowed.</summary>
+    public int? Whole(string name, int least, int most)
+    {
+        if (Find(name, required: false) is not { } value) return null;
+        if (value.ValueKind is JsonValueKind.Number && value.TryGetInt32(out var number) && number >= least && number <= most) return number;
+        Refuse(Errors.FieldInvalid.At(path + name, $"a whole number from {least} to {most}"));
+        return null;
+    }
+
+    /// <summary>A list of texts; null when there is none.</summary>
+    public IReadOnlyList<string>? Texts(string name, int maxCount, int maxLength, bool required = false)
+    {
+        if (Find(name, required) is not { } value) return null;
+        var items = value.ValueKind is JsonValueKind.Array ? value.EnumerateArray().ToList() : [];
+        if (items.Count >= 1 && items.Count <= maxCount && items.All(item => item.ValueKind is JsonValueKind.String && item.GetString()!.Length <= maxLength))
+            return [.. items.Select(item => item.GetString()!)];
+        return Refused<IReadOnlyList<string>>(Errors.FieldInvalid.At(path + name, $"a list of 1 to {maxCount} strings of at most {maxLength} characters"));
+    }
+
     public Fields? Object(string name, bool required = false)
     {
         if (Find(name, required) is not { } value) return null;
