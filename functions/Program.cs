@@ -1,11 +1,13 @@
 using Harbour.Access;
 using Harbour.Charges;
+using Harbour.Customers;
 using Harbour.Foundation;
 using Harbour.Ledger;
 using Harbour.Merchants;
 using Harbour.Operations;
 using Harbour.Providers;
 using Harbour.Refunds;
+using Harbour.Subscriptions;
 using Harbour.Webhooks;
 using Microsoft.Azure.Functions.Worker;
 using Microsoft.Azure.Functions.Worker.Builder;
@@ -29,8 +31,10 @@ public static class Program
             .AddAccess()
             .AddProviders()
             .AddLedger()
+            .AddCustomers()
             .AddCharges()
             .AddRefunds()
+            .AddSubscriptions()
             .AddWebhooks()
             .AddOperations();
         return builder;

@@ -1,4 +1,5 @@
 using Harbour.Charges;
+using Harbour.Customers;
 using Harbour.Foundation;
 using Harbour.Ledger;
 using Harbour.Refunds;
@@ -13,7 +14,7 @@ namespace Harbour.Operations;
 /// what is due later has marked its own minute by then.
 /// </summary>
 public sealed class Janitor(
-    Books books, ActivityMarkers activity, ChargeOperations charges, ChargeChanges changes, RefundOperations refunds, LedgerBooks ledger, Ids ids, TimeProvider time,
+    Books books, ActivityMarkers activity, ChargeOperations charges, ChargeChanges changes, RefundOperations refunds, MandateOperations mandates, LedgerBooks ledger, Ids ids, TimeProvider time,
     ILogger<Janitor> log)
 {
     /// <summary>How many open outcomes are asked about at once.</summary>
@@ -88,6 +89,7 @@ public sealed class Janitor(
         {
             "charge" => charges.ResolveAsync(book, Id<Charge>.Parse(work.Object), requestId),
             "refund" => refunds.ResolveAsync(book, Id<Refund>.Parse(work.Object), requestId),
+            "mandate" => mandates.ResolveAsync(book, Id<Mandate>.Parse(work.Object), requestId),
             _ => changes.ResolveAsync(book, work.Object, Id<Charge>.Parse(work.Charge), requestId),
         };
     }

@@ -1,5 +1,6 @@
 using System.Text;
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using Harbour.Foundation;
 
 namespace Harbour.Webhooks;
@@ -9,6 +10,7 @@ namespace Harbour.Webhooks;
 /// for byte.
 /// </summary>
 /// <param name="Body">All of it, as merchants see it.</param>
+[JsonConverter(typeof(EventJson))]
 public sealed record Event(Id<Event> Id, string Type, DateTimeOffset CreatedAt, string RequestId, JsonElement Body) : IHasId
 {
     public static string Prefix => "evt_";
@@ -16,9 +18,17 @@ public sealed record Event(Id<Event> Id, string Type, DateTimeOffset CreatedAt, 
     /// <summary>What is sent and signed.</summary>
     public byte[] Bytes => Encoding.UTF8.GetBytes(Body.GetRawText());
 
-    public static Event Of(JsonElement body) => new(
-        Id<Event>.Parse(Text(body, "id")), Text(body, "type"),
-        HongKong.TryParse(Text(body, "created_at"), out var at) ? at : throw new InvalidDataException("An event has no time."), Text(body, "request_id"), body);
+    private sealed class EventJson : JsonConverter<Event>
+    {
+        public override Event Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options)
+        {
+            var body = JsonElement.ParseValue(ref reader);
+            return new Event(
+                Id<Event>.Parse(Text(body, "id")), Text(body, "type"), body.GetProperty("created_at").Deserialize<DateTimeOffset>(options), Text(body, "request_id"), body);
+        }
 
-    private static string Text(JsonElement body, string name) => body.GetProperty(name).GetString() ?? throw new InvalidDataException($"An event has no {name}.");
+        public override void Write(Utf8JsonWriter writer, Event value, JsonSerializerOptions options) => value.Body.WriteTo(writer);
+
+        private static string Text(JsonElement body, string name) => body.GetProperty(name).GetString() ?? throw new JsonException($"An event has no {name}.");
+    }
 }

@@ -1,4 +1,3 @@
-using System.Text.Json;
 using Harbour.Access;
 using Harbour.Foundation;
 using Microsoft.AspNetCore.Http;
@@ -19,14 +18,14 @@ public sealed class EventFunctions(WebhookStore store, DeliveryOperations delive
         if (filter.Type is { } type && !EventTypes.IsPattern(type)) query.Refuse(Errors.EventTypeUnknown.At("type", type));
         if (query.Finish() is { } refusal) return call.Problem(refusal);
         var page = await store.ListEventsAsync(call.Book, filter, cursor, limit, call.Aborted);
-        return Answer.List(new Page<JsonElement>([.. page.Data.Select(@event => @event.Body)], page.NextCursor));
+        return Answer.List(page);
     }
 
     [Function("GetEvent"), Access("webhooks:read")]
     public async Task<IResult> Get([HttpTrigger(AuthorizationLevel.Anonymous, "get", Route = "v1/events/{id}")] HttpRequest http, string id)
     {
         var call = Call.Of(http);
-        return await FindAsync(call, id) is { } @event ? Answer.Ok(@event.Body) : call.Problem(Errors.EventNotFound);
+        return await FindAsync(call, id) is { } @event ? Answer.Ok(@event) : call.Problem(Errors.EventNotFound);
     }
 
     [Function("ListDeliveries"), Access("webhooks:read")]
@@ -46,13 +45,7 @@ public sealed class EventFunctions(WebhookStore store, DeliveryOperations delive
     {
         var call = Call.Of(http);
         if (!Fields.Parse(call.Body).Ok(out var fields, out var malformed)) return call.Problem(malformed);
-        Id<WebhookEndpoint>? only = null;
-        if (fields.Text("endpoint", 64) is { } text)
-        {
-            if (Id<WebhookEndpoint>.TryParse(text, out var named)) only = named;
-            else fields.Refuse(Errors.FieldInvalid.At("endpoint", $"an id that starts with {WebhookEndpoint.Prefix}"));
-        }
-
+        var only = fields.Id<WebhookEndpoint>("endpoint", Errors.WebhookEndpointNotFound);
         if (fields.Finish() is { } refusal) return call.Problem(refusal);
         return await FindAsync(call, id) is { } @event ? await deliveries.RedeliverAsync(call, @event, only) : call.Problem(Errors.EventNotFound);
     }

@@ -1,4 +1,3 @@
-using System.Text.Json;
 using Harbour.Foundation;
 
 namespace Harbour.Webhooks;
@@ -18,9 +17,6 @@ public sealed class WebhookStore(Books books)
 {
     private const string EndpointPrefix = "hook|", CountKey = "hooks", EventPrefix = "event|", DeliveryPrefix = "delivery|";
 
-    /// <summary>How many events one list call looks at before it answers with what it has and a cursor.</summary>
-    private const int MaxScanned = 1000;
-
     public static string Key(Id<WebhookEndpoint> id) => EndpointPrefix + Sortable.Invert(id.Key);
     public static string Key(Id<Event> @event, Id<WebhookEndpoint> endpoint) => DeliveriesOf(@event) + Sortable.Invert(endpoint.Key);
 
@@ -31,12 +27,8 @@ public sealed class WebhookStore(Books books)
     public async Task<List<WebhookEndpoint>> EndpointsAsync(Book book, CancellationToken cancellation = default) =>
         await books.ScanAsync(book, EndpointPrefix, EndpointPrefix + Books.Last, cancellation: cancellation).Select(row => Books.Row<WebhookEndpoint>(row).Value).ToListAsync(cancellation);
 
-    public async Task<Page<WebhookEndpoint>> ListEndpointsAsync(Book book, Id<WebhookEndpoint>? cursor, int limit, CancellationToken cancellation)
-    {
-        var found = (await EndpointsAsync(book, cancellation)).Where(endpoint => cursor is not { } last || endpoint.Id.CompareTo(last) < 0).Take(limit + 1).ToList();
-        var page = found.Take(limit).ToList();
-        return new Page<WebhookEndpoint>(page, found.Count > limit ? page[^1].Id.Value : null);
-    }
+    public Task<Page<WebhookEndpoint>> ListEndpointsAsync(Book book, Id<WebhookEndpoint>? cursor, int limit, CancellationToken cancellation) =>
+        books.ListAsync(new Listing<WebhookEndpoint>(book, EndpointPrefix, endpoint => endpoint.Id), cursor, limit, cancellation);
 
     public async Task<Row<EndpointCount>?> CountAsync(Book book) => await books.ReadAsync<EndpointCount>(book, CountKey);
 
@@ -54,33 +46,16 @@ public sealed class WebhookStore(Books books)
     }
 
     public async Task<Event?> FindEventAsync(Book book, Id<Event> id, CancellationToken cancellation = default) =>
-        await books.ReadAsync<JsonElement>(book, EventPrefix + Sortable.Invert(id.Key), cancellation) is { } row ? Event.Of(row.Value) : null;
+        (await books.ReadAsync<Event>(book, EventPrefix + Sortable.Invert(id.Key), cancellation))?.Value;
 
     /// <summary>A page of events, newest first.</summary>
-    /// <param name="cursor">The last event of the page before.</param>
-    public async Task<Page<Event>> ListEventsAsync(Book book, EventFilter filter, Id<Event>? cursor, int limit, CancellationToken cancellation)
-    {
-        var after = cursor is { } last ? Sortable.Invert(last.Key) : "";
-        if (filter.CreatedBefore is { } before && Sortable.Invert(Sortable.FirstKeyAt(before)) is var bound && string.CompareOrdinal(bound, after) > 0) after = bound;
-        var upTo = filter.CreatedAfter is { } since ? Sortable.Invert(Sortable.FirstKeyAt(since.AddMilliseconds(1))) : Books.Last;
-
-        var found = new List<Event>();
-        var scanned = 0;
-        await foreach (var row in books.ScanAsync(book, EventPrefix + after, EventPrefix + upTo, filter.Type is null ? limit + 1 : MaxScanned, cancellation: cancellation))
+    public Task<Page<Event>> ListEventsAsync(Book book, EventFilter filter, Id<Event>? cursor, int limit, CancellationToken cancellation) =>
+        books.ListAsync(new Listing<Event>(book, EventPrefix, @event => @event.Id)
         {
-            var @event = Event.Of(Books.Row<JsonElement>(row).Value);
-            if (filter.Type is null || EventTypes.Matches(filter.Type, @event.Type))
-            {
-                if (found.Count == limit) return new Page<Event>(found, found[^1].Id.Value);
-                found.Add(@event);
-            }
-
-            // The cursor stands where the search stopped, which need not be at an event of the page.
-            if (++scanned == MaxScanned) return new Page<Event>(found, @event.Id.Value);
-        }
-
-        return new Page<Event>(found, null);
-    }
+            Matches = @event => filter.Type is null || EventTypes.Matches(filter.Type, @event.Type),
+            CreatedAfter = filter.CreatedAfter,
+            CreatedBefore = filter.CreatedBefore,
+        }, cursor, limit, cancellation);
 
     public Task<Row<Delivery>?> FindDeliveryAsync(Book book, Id<Event> @event, Id<WebhookEndpoint> endpoint) =>
         books.ReadAsync<Delivery>(book, Key(@event, endpoint));

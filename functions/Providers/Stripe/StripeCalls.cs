@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Diagnostics.Metrics;
 using System.Globalization;
 using System.Net;
+using System.Text.Json;
 using Harbour.Foundation;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.Logging;
@@ -216,14 +217,16 @@ internal sealed class StripeCalls : IDisposable
 
     private static string OperationName(StripeOperation operation) => operation switch
     {
-        StripeOperation.FindRefund => "find_refund",
-        _ => operation.ToString().ToLowerInvariant(),
+        StripeOperation.SetUp => "setup",
+        _ => JsonNamingPolicy.SnakeCaseLower.ConvertName(operation.ToString()),
     };
 
     private static (string Name, string? Reason) Describe(ProviderOutcome outcome) => outcome switch
     {
         ProviderOutcome.Known known => ("known", known.Payment.Status.ToString()),
         ProviderOutcome.KnownRefund known => ("known", known.Refund.Status.ToString()),
+        ProviderOutcome.KnownSetup known => ("known", known.Setup.Status.ToString()),
+        ProviderOutcome.KnownCustomer or ProviderOutcome.Detached => ("known", null),
         ProviderOutcome.Refused refused => ("refused", string.Create(CultureInfo.InvariantCulture, $"{refused.Code} {refused.DeclineCode}")),
         ProviderOutcome.NotAttempted not => ("not_attempted", not.Reason),
         ProviderOutcome.Unknown unknown => ("unknown", unknown.Reason),
