@@ -8,6 +8,7 @@ using Harbour.Operations;
 using Harbour.Providers;
 using Harbour.Refunds;
 using Harbour.Subscriptions;
+using Harbour.Webhooks;
 using Microsoft.Azure.Functions.Worker;
 using Microsoft.Azure.Functions.Worker.Builder;
 using Microsoft.Extensions.Hosting;
@@ -34,6 +35,7 @@ public static class Program
             .AddCharges()
             .AddRefunds()
             .AddSubscriptions()
+            .AddWebhooks()
             .AddOperations();
         return builder;
     }

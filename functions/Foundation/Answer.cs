@@ -14,6 +14,7 @@ public sealed record Page<T>(IReadOnlyList<T> Data, string? NextCursor);
 public sealed class Answer : IResult
 {
     private const string JsonType = "application/json; charset=utf-8";
+    private const string Replayed = "Idempotent-Replayed";
     private const string ProblemType = "application/problem+json; charset=utf-8";
 
     private Answer(int status, byte[] body, string contentType)
@@ -28,18 +29,21 @@ public sealed class Answer : IResult
     public string ContentType { get; }
     public Dictionary<string, string> Headers { get; } = [];
 
+    /// <summary>True for an answer that a call before was given.</summary>
+    public bool IsReplayed => Headers.ContainsKey(Replayed);
+
     public static Answer Ok<T>(T value) => Of(200, value);
     public static Answer Of<T>(int status, T value) => new(status, Json.Bytes(value), JsonType);
     public static Answer Empty(int status) => new(status, [], JsonType);
 
-    public static Answer List<T>(Page<T> page) =>
-        Ok(new { Object = "list", page.Data, HasMore = page.NextCursor is not null, page.NextCursor });
+    public static Answer List<T>(Page<T> page, int status = 200) =>
+        Of(status, new { Object = "list", page.Data, HasMore = page.NextCursor is not null, page.NextCursor });
 
     /// <summary>An answer that was kept: its status says which of the two types it has.</summary>
     public static Answer Kept(int status, string body)
     {
         var answer = new Answer(status, System.Text.Encoding.UTF8.GetBytes(body), status < 400 ? JsonType : ProblemType);
-        answer.Headers["Idempotent-Replayed"] = "true";
+        answer.Headers[Replayed] = "true";
         return answer;
     }
 

@@ -251,7 +251,7 @@ internal sealed class BusDispatcher : DueSource, IAsyncDisposable
             {
                 await Task.Delay(LookInterval, TimeProvider.System, stopping);
                 if (looks % LooksPerFullLook == 0) await LookAroundAsync(stopping);
-                else await LookAsync(stopping);
+                else await LookForNewsAsync(stopping);
             }
             catch (OperationCanceledException) when (stopping.IsCancellationRequested)
             {
