@@ -6,6 +6,7 @@ using Harbour.Merchants;
 using Harbour.Operations;
 using Harbour.Providers;
 using Harbour.Refunds;
+using Harbour.Requests;
 using Microsoft.Azure.Functions.Worker;
 using Microsoft.Azure.Functions.Worker.Builder;
 using Microsoft.Extensions.Hosting;
@@ -30,6 +31,7 @@ public static class Program
             .AddLedger()
             .AddCharges()
             .AddRefunds()
+            .AddRequests()
             .AddOperations();
         return builder;
     }

@@ -18,6 +18,7 @@ public sealed partial class CodeConventionTests
         ["Risk"] = ["Foundation"],
         ["Ledger"] = ["Foundation", "Access", "Merchants"],
         ["Refunds"] = [.. Base, "Charges"],
+        ["Requests"] = ["Foundation", "Access"],
         ["Operations"] = [.. Base, "Charges", "Refunds"],
     };
 
