@@ -9,6 +9,7 @@ namespace Harbour.Tests.Operations;
 [Collection(nameof(UsesSandbox))]
 public sealed class JanitorTests(SandboxFixture sandbox) : OwnHost(sandbox)
 {
+    private readonly SandboxFixture sandbox = sandbox;
     private readonly Wire wire = new();
 
     protected override SandboxOptions Options => new()
@@ -173,6 +174,20 @@ public sealed class JanitorTests(SandboxFixture sandbox) : OwnHost(sandbox)
         var janitor = Host.Services.GetRequiredService<Harbour.Operations.Janitor>();
         Assert.Null(await janitor.NextDueAsync(default));
         Assert.Empty(await Host.Services.GetRequiredService<Harbour.Foundation.ActivityMarkers>().ReadAsync(DateTimeOffset.MaxValue));
+    }
+
+    [Fact]
+    public async Task What_another_host_has_just_left_open_is_looked_at_in_its_own_time()
+    {
+        await using var other = await sandbox.StartHostAsync(new SandboxOptions { Storage = Host.StorageConnectionString, Role = SandboxRole.Http });
+        using var http = new HttpClient { BaseAddress = other.BaseAddress };
+        await Shop.AdvanceAsync("00:00:01");
+        var id = (await new Api(http).ChargeAsync(Api.Charge("tok_provider_error"))).Id;
+        await Shop.AdvanceAsync("00:10:00");
+
+        var charge = (await Shop.GetAsync("/v1/charges/" + id)).Body;
+        Assert.Equal("succeeded", charge["status"]!.GetValue<string>());
+        Assert.InRange(charge["updated_at"]!.GetValue<DateTimeOffset>() - charge["created_at"]!.GetValue<DateTimeOffset>(), TimeSpan.FromSeconds(59), TimeSpan.FromSeconds(75));
     }
 
     private (long Captured, long Refunded) Taken(string charge)
