@@ -7,6 +7,7 @@ using Harbour.Merchants;
 using Harbour.Operations;
 using Harbour.Providers;
 using Harbour.Refunds;
+using Harbour.Requests;
 using Harbour.Subscriptions;
 using Harbour.Webhooks;
 using Microsoft.Azure.Functions.Worker;
@@ -36,6 +37,7 @@ public static class Program
             .AddRefunds()
             .AddSubscriptions()
             .AddWebhooks()
+            .AddRequests()
             .AddOperations();
         return builder;
     }

@@ -19,16 +19,15 @@ public abstract class DueSource
     public virtual Task LookForNewsAsync(CancellationToken cancellation) => Task.CompletedTask;
 
     /// <summary>
-    /// Called right before each stop of an advance: a source whose work may come from elsewhere looks there, so that what was done
-    /// before the advance is known to it.
-    /// </summary>
-    public virtual Task LookAsync(CancellationToken cancellation) => Task.CompletedTask;
-
-    /// <summary>
     /// Runs all that is due at <paramref name="now"/> and returns when it is done. Afterwards the next due moment must be
     /// another one; a source that keeps naming the same is put off, since it would be run for ever.
     /// </summary>
     public abstract Task RunDueAsync(DateTimeOffset now, CancellationToken cancellation);
+
+    /// <summary>An advance begins: what was remembered so that <see cref="NextDueAsync"/> is quick has to be looked up anew.</summary>
+    public virtual void Forget()
+    {
+    }
 
     /// <summary>To be called when the next due moment may have come nearer, so that the timeline asks again.</summary>
     protected void NotifyChanged() => Changed?.Invoke();

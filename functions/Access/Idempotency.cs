@@ -67,7 +67,7 @@ public sealed class Idempotency(Books books, ActivityMarkers activity, TimeProvi
                 Put(commit, key, known, seal is null ? claim : claim with { Body = seal(claim.Body!) });
             }),
             _ => Task.FromResult(call.Problem(Errors.IdempotencyKeyInUse with { RetryAfter = TimeSpan.FromSeconds(1) })));
-        return open is not null && answer.IsReplayed ? Answer.Kept(answer.Status, open(Encoding.UTF8.GetString(answer.Body))) : answer;
+        return open is not null && answer.Replayed ? Answer.Kept(answer.Status, open(Encoding.UTF8.GetString(answer.Body))) : answer;
     }
 
     /// <summary>Takes the lease of a key whose first call has ended, so that of many who ask at once only one asks the provider.</summary>

@@ -101,6 +101,9 @@ public static class Errors
     public static readonly Error SubscriptionNotFound = new("subscription_not_found", 404,
         new("There is no such subscription", "沒有這個訂閱"),
         new("no subscription with this id exists in this mode", "在此模式下沒有這個編號的訂閱"));
+    public static readonly Error RequestNotFound = new("request_not_found", 404,
+        new("There is no such request", "沒有這個請求"),
+        new("no request with this id was made in this mode", "在此模式下沒有以這個編號發出的請求"));
     public static readonly Error MethodNotAllowed = new("method_not_allowed", 405,
         new("The method is not allowed here", "此地址不接受這個方法"),
         new("this path takes {0}", "此路徑只接受 {0}"));
