@@ -7,7 +7,9 @@ using Harbour.Merchants;
 using Harbour.Operations;
 using Harbour.Providers;
 using Harbour.Refunds;
+using Harbour.Requests;
 using Harbour.Subscriptions;
+using Harbour.Webhooks;
 using Microsoft.Azure.Functions.Worker;
 using Microsoft.Azure.Functions.Worker.Builder;
 using Microsoft.Extensions.Hosting;
@@ -34,6 +36,8 @@ public static class Program
             .AddCharges()
             .AddRefunds()
             .AddSubscriptions()
+            .AddWebhooks()
+            .AddRequests()
             .AddOperations();
         return builder;
     }

@@ -1,5 +1,7 @@
 using Azure;
 using Azure.Data.Tables;
+using Harbour.Sandbox.Bus;
+using Harbour.Sandbox.Durable;
 using Harbour.Sandbox.Providers;
 using Harbour.Sandbox.Runtime;
 using Microsoft.AspNetCore.Builder;
@@ -94,6 +96,12 @@ public sealed class SandboxHost : IAsyncDisposable
         await _app.StartAsync(cancellation);
         _started.Push(new Ended(() => _app.StopAsync(CancellationToken.None)));
         if (timeline is null) return;
+        var engine = Services.GetRequiredService<DurableEngine>();
+        _started.Push(engine);
+        await engine.StartAsync(cancellation);
+        var bus = Services.GetRequiredService<BusDispatcher>();
+        await bus.StartAsync(cancellation);
+        _started.Push(bus);
         await timeline.StartAsync(cancellation);
         _started.Push(timeline);
     }
@@ -128,6 +136,7 @@ public sealed class SandboxHost : IAsyncDisposable
         {
             var table = new TableClient(StorageConnectionString, "sandbox");
             await table.CreateIfNotExistsAsync(cancellation);
+            await new DurableStore(StorageConnectionString).EnsureTableAsync(cancellation);
             return table;
         }
         catch (Exception e) when (_options.Storage is not null
@@ -176,8 +185,10 @@ public sealed class SandboxHost : IAsyncDisposable
         services.AddSingleton<InvocationGate>();
         services.AddSingleton(new ClockFollower(_options.Role == SandboxRole.Http ? async c => Clock.Set(await clockStore.ReadAsync(c)) : null));
         services.AddSingleton<FunctionRunner>();
+        services.AddDurable(StorageConnectionString, _options.Durable, hasEngine: _options.Role == SandboxRole.All);
         services.RemoveAll<TimeProvider>();
         services.AddSingleton<TimeProvider>(Clock);
+        services.AddBus(StorageConnectionString, _options.Role);
         _options.Configure?.Invoke(builder);
         return (WebApplication)builder.Build();
     }
@@ -215,6 +226,7 @@ public sealed class SandboxHost : IAsyncDisposable
     /// <summary>Maps what the sandbox serves under /sandbox besides the clock.</summary>
     private void MapSandboxEndpoints(WebApplication app)
     {
+        app.MapBus();
         if (Stripe is { } stripe) app.MapProviders(stripe);
     }
 

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Reflection;
+using Harbour.Sandbox.Durable;
 using Harbour.Sandbox.Providers;
 using Microsoft.Azure.Functions.Worker.Builder;
 using Microsoft.Extensions.DependencyInjection;
@@ -22,6 +23,8 @@ public sealed record SandboxOptions
     public string? Storage { get; init; }
 
     public SandboxRole Role { get; init; }
+
+    public DurableOptions Durable { get; init; } = new();
 
     /// <summary>
     /// A simulated Stripe that runs already and outlives the host: as the real one does, it knows nothing of our restarts. Its

@@ -1,6 +1,10 @@
+using System.Text;
 using Harbour.Foundation;
 
 namespace Harbour.Access;
+
+/// <summary>Adds to a commit that the idempotency key made this object and was answered so.</summary>
+public delegate void KeepAnswer(Commit commit, string @object, Answer answer);
 
 /// <summary>
 /// The frame of every POST that changes something. The key decides first: what it was answered before is answered again, another request
@@ -47,6 +51,23 @@ public sealed class Idempotency(Books books, ActivityMarkers activity, TimeProvi
             await Task.Delay(TimeSpan.FromMilliseconds(ids.RandomBytes(1)[0] % Math.Min(100, 10 * round)), TimeProvider.System);
             known = await books.ReadAsync<Claim>(call.Book, key);
         }
+    }
+
+    /// <summary>
+    /// The frame of a POST whose whole work is one commit: the answer is kept by the same commit, so there is never half of it to take up.
+    /// </summary>
+    /// <param name="work">Does the work; answers null when another writer was first.</param>
+    /// <param name="seal">Makes an answer unreadable where it is kept, if it must be; <paramref name="open"/> turns it back.</param>
+    public async Task<Answer> RunWholeAsync(Call call, Func<KeepAnswer, Task<Answer?>> work, Func<string, string>? seal = null, Func<string, string>? open = null)
+    {
+        var answer = await RunAsync(call,
+            (key, known) => work((commit, @object, answer) =>
+            {
+                var claim = Claim(call, @object, known, time.GetUtcNow()).Answered(answer);
+                Put(commit, key, known, seal is null ? claim : claim with { Body = seal(claim.Body!) });
+            }),
+            _ => Task.FromResult(call.Problem(Errors.IdempotencyKeyInUse with { RetryAfter = TimeSpan.FromSeconds(1) })));
+        return open is not null && answer.Replayed ? Answer.Kept(answer.Status, open(Encoding.UTF8.GetString(answer.Body))) : answer;
     }
 
     /// <summary>Takes the lease of a key whose first call has ended, so that of many who ask at once only one asks the provider.</summary>

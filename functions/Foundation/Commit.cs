@@ -26,6 +26,7 @@ public sealed class Commit
     private static readonly Meter Meter = new("Harbour");
     private static readonly Counter<long> Outcomes = Meter.CreateCounter<long>("harbour.commits", description: "Commits to the books by how they ended");
 
+    private readonly Books books;
     private readonly Storage storage;
     private readonly Ids ids;
     private readonly TimeProvider time;
@@ -38,13 +39,16 @@ public sealed class Commit
     private readonly List<(string Id, string Entry, string Type, string Source, Account Account, Money Amount)> postings = [];
     private readonly HashSet<(Account, Currency)> heads = [];
 
-    internal Commit(Storage storage, Ids ids, TimeProvider time, ILogger log, Book book, string requestId, string operation)
+    internal Commit(Books books, Storage storage, Ids ids, TimeProvider time, ILogger log, Book book, string requestId, string operation)
     {
-        (this.storage, this.ids, this.time, this.log, this.book, this.requestId, this.operation) = (storage, ids, time, log, book, requestId, operation);
+        (this.books, this.storage, this.ids, this.time, this.log, this.book, this.requestId, this.operation) = (books, storage, ids, time, log, book, requestId, operation);
         id = ids.NewKey();
     }
 
-    private string Guard => $"req|{requestId}|{id}";
+    private string Guard => GuardsOf(requestId) + id;
+
+    /// <summary>The beginning of the keys of what a request changed; behind it they are in the order of time.</summary>
+    public static string GuardsOf(string requestId) => $"req|{requestId}|";
 
     /// <summary>Adds a row that must not exist yet.</summary>
     public void Insert<T>(string key, T value) => rows.Add(new(TableTransactionActionType.Add, Entity(key, value)));
@@ -131,6 +135,10 @@ public sealed class Commit
                     Done("unknown", null);
                     throw new StorageException("The commit got no answer from storage.", e);
                 }
+            }
+            finally
+            {
+                books.Tried();
             }
         }
     }

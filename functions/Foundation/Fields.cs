@@ -136,6 +136,16 @@ public sealed class Fields
             : Refused<string>(Errors.FieldInvalid.At(path + name, "an absolute https URL"));
     }
 
+    /// <summary>A list of texts; null when there is none.</summary>
+    public IReadOnlyList<string>? Texts(string name, int maxCount, int maxLength, bool required = false)
+    {
+        if (Find(name, required) is not { } value) return null;
+        var items = value.ValueKind is JsonValueKind.Array ? value.EnumerateArray().ToList() : [];
+        if (items.Count >= 1 && items.Count <= maxCount && items.All(item => item.ValueKind is JsonValueKind.String && item.GetString()!.Length <= maxLength))
+            return [.. items.Select(item => item.GetString()!)];
+        return Refused<IReadOnlyList<string>>(Errors.FieldInvalid.At(path + name, $"a list of 1 to {maxCount} strings of at most {maxLength} characters"));
+    }
+
     public Fields? Object(string name, bool required = false)
     {
         if (Find(name, required) is not { } value) return null;

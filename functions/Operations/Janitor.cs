@@ -35,7 +35,7 @@ public sealed class Janitor(
             try
             {
                 await SweepAsync(book, now);
-                if (advanceHeads) await AdvanceHeadsAsync(book);
+                if (advanceHeads) await ledger.AdvanceAsync(book, "req_" + ids.NewKey());
             }
             catch (Exception e) when (e is not OperationCanceledException)
             {
@@ -76,6 +76,9 @@ public sealed class Janitor(
             }
         });
 
+        // A marker goes only long after the request that set it has ended, so what opens after this read has a marker of its own.
+        if (open.Count == 0) return;
+
         // What is still open marks the minute in which it is due, so that these markers may go.
         foreach (var due in (await ReadOpenAsync(book, default)).Select(work => work.Due).Distinct()) await activity.MarkAsync(book, due > now ? due : now);
     }
@@ -92,13 +95,6 @@ public sealed class Janitor(
             "mandate" => mandates.ResolveAsync(book, Id<Mandate>.Parse(work.Object), requestId),
             _ => changes.ResolveAsync(book, work.Object, Id<Charge>.Parse(work.Charge), requestId),
         };
-    }
-
-    private async Task AdvanceHeadsAsync(Book book)
-    {
-        var requestId = "req_" + ids.NewKey();
-        foreach (var account in Account.Merchants)
-            foreach (var currency in LedgerBooks.Currencies) await ledger.AdvanceAsync(book, account, currency, requestId);
     }
 
     private async Task<List<OpenWork>> ReadOpenAsync(Book book, CancellationToken cancellation)

@@ -25,6 +25,22 @@ public sealed class FunctionRunner(
     }
 
     /// <summary>
+    /// Runs one step of an orchestrator. As in the worker the middlewares are part of it: they begin at every step, end only with
+    /// the orchestrator itself, and may not await anything else either.
+    /// </summary>
+    public async Task RunStepAsync(Function function, object orchestrationContext, Action<Func<Task<object?>>> step, CancellationToken cancellation)
+    {
+        using var pass = await gate.EnterAsync(cancellation);
+        await using var scope = scopes.CreateAsyncScope();
+        var invocation = new Invocation(function, orchestrationContext, scope.ServiceProvider, cancellation);
+        step(async () =>
+        {
+            await pipeline(invocation);
+            return invocation.Result;
+        });
+    }
+
+    /// <summary>
     /// Serves an HTTP request. As in the worker, what the function returned becomes the response only after the whole
     /// pipeline has returned, and an exception that leaves the pipeline is a 500 that says nothing.
     /// </summary>

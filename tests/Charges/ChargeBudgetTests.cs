@@ -1,4 +1,5 @@
 using Azure.Data.Tables;
+using Harbour.Access;
 using Harbour.Operations;
 using Harbour.Sandbox;
 using Harbour.Tests.Foundation;
@@ -13,12 +14,12 @@ public sealed class ChargeBudgetTests(SandboxFixture sandbox)
     public async Task A_charge_costs_one_round_of_reads_and_two_transactions()
     {
         var wire = new DisturbedStorage();
-        // Without the janitor, whose own looks at storage would be counted as well.
+        // Without the janitor and the writer of the request log, whose own calls to storage would be counted as well.
         await using var host = await sandbox.StartHostAsync(new SandboxOptions
         {
             Application = Harbour.Program.Create,
             FunctionClasses = typeof(Janitor).Assembly.GetTypes().Where(type => type != typeof(Janitor)),
-            Configure = builder => builder.Services.AddSingleton<Action<TableClientOptions>>(wire.Configure),
+            Configure = builder => builder.Services.WithoutWorkBesideRequests().AddSingleton<Action<TableClientOptions>>(wire.Configure),
         });
         using var http = new HttpClient { BaseAddress = host.BaseAddress };
         var api = new Api(http);
@@ -45,5 +46,12 @@ public sealed class ChargeBudgetTests(SandboxFixture sandbox)
         wire.Reset();
         Assert.Equal(201, (await api.ChargeAsync(null, key)).Status);
         Assert.Equal((1, 0), (wire.Reads, wire.Transactions));
+
+        // What the requests left in memory for their log is one transaction for all of them, beside them.
+        var log = host.Services.GetRequiredService<RequestLog>();
+        await log.WritePendingAsync();
+        Assert.Equal((1, 1), (wire.Reads, wire.Transactions));
+        await log.WritePendingAsync();
+        Assert.Equal(1, wire.Transactions);
     }
 }

@@ -21,6 +21,7 @@ public sealed partial class CodeConventionTests
         ["Refunds"] = [.. Base, "Charges"],
         ["Subscriptions"] = [.. Base, "Customers", "Charges"],
         ["Operations"] = [.. Base, "Customers", "Charges", "Refunds"],
+        ["Requests"] = ["Foundation", "Access"],
     };
 
     [Fact]

@@ -46,7 +46,8 @@ public abstract class TaskOrchestrationContext
         var timeUp = CreateTimer(timeout, timer.Token);
         using var wait = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         var raised = WaitForExternalEvent<T>(eventName, wait.Token);
-        await (await Task.WhenAny(timeUp, raised) == raised ? timer : wait).CancelAsync();
+        // Not CancelAsync: that goes on in another thread, and here there is only one.
+        (await Task.WhenAny(timeUp, raised) == raised ? timer : wait).Cancel();
         return await raised;
     }
 
