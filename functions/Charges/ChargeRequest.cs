@@ -38,7 +38,7 @@ public sealed record ChargeRequest(
         var amount = fields.Amount("amount", required: true);
         if (amount is { } minor && currency is not null) RefuseOutside(fields, minor, currency);
 
-        var mandate = ReadId<Mandate>(fields, "mandate", Errors.MandateNotFound);
+        var mandate = fields.Id<Mandate>("mandate", Errors.MandateNotFound);
         var (type, token) = mandate is null ? MethodField.Read(fields, methods) : (MethodField.ReadBesideMandate(fields, methods), null);
         var captureMethod = fields.OneOf("capture_method", ["automatic", "manual"], "automatic");
         var threeDSecure = fields.OneOf("three_d_secure", ["automatic", "always", "never"], "automatic");
@@ -48,7 +48,7 @@ public sealed record ChargeRequest(
         var returnUrl = fields.HttpsUrl("return_url");
         var metadata = fields.Metadata();
 
-        var customer = ReadId<Customer>(fields, "customer", Errors.CustomerNotFound);
+        var customer = fields.Id<Customer>("customer", Errors.CustomerNotFound);
         var setup = fields.Flag("setup_mandate");
         if (mandate is not null) RefuseBesideMandate(fields, setup, threeDSecure, returnUrl);
         else if (setup) RefuseSetup(fields, customer, type);
@@ -78,15 +78,6 @@ public sealed record ChargeRequest(
     {
         if (amount < Minimum[currency]) fields.Refuse(Errors.AmountTooSmall.At("amount", Minimum[currency], currency));
         if (amount > Maximum) fields.Refuse(Errors.AmountTooLarge.At("amount", Maximum, currency));
-    }
-
-    /// <summary>An id that is none of ours names an object that this merchant does not have: it is refused, never ignored.</summary>
-    private static Id<T>? ReadId<T>(Fields fields, string name, Error notFound) where T : IHasId
-    {
-        if (fields.Text(name, 64) is not { } text) return null;
-        if (Id<T>.TryParse(text, out var id)) return id;
-        fields.Refuse(notFound with { Param = name });
-        return null;
     }
 
     /// <summary>On a mandate the payer is not there: nobody can be challenged, or come back from anywhere, or authorise once more.</summary>

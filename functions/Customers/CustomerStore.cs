@@ -37,34 +37,15 @@ public sealed class CustomerStore(Books books)
 
     /// <summary>A page of customers, newest first.</summary>
     /// <param name="cursor">The last customer of the page before.</param>
-    public async Task<Page<Customer>> ListAsync(Book book, CustomerFilter filter, Id<Customer>? cursor, int limit, CancellationToken cancellation)
-    {
-        var prefix = filter.Reference is { } reference ? ReferencePrefix(reference) : filter.Email is { } email ? EmailPrefix(email) : AllPrefix;
-        var from = filter.CreatedBefore is { } before ? Sortable.Invert(Sortable.FirstKeyAt(before)) : "";
-        var after = cursor is { } last && string.CompareOrdinal(Sortable.Invert(last.Key), from) > 0 ? Sortable.Invert(last.Key) : from;
-        var upTo = filter.CreatedAfter is { } since ? Sortable.Invert(Sortable.FirstKeyAt(since.AddMilliseconds(1))) : Books.Last;
-
-        var found = new List<Customer>();
-        await foreach (var batch in books.ScanAsync(book, prefix + after, prefix + upTo, limit + 1, cancellation: cancellation).Chunk(limit + 1).WithCancellation(cancellation))
+    public Task<Page<Customer>> ListAsync(Book book, CustomerFilter filter, Id<Customer>? cursor, int limit, CancellationToken cancellation) =>
+        books.ListAsync(new Listing<Customer>(book, AllPrefix, customer => customer.Id)
         {
-            foreach (var customer in await LoadAsync(book, prefix, batch, cancellation))
-            {
-                // By reference and address at once, the index is of the reference.
-                if (filter.Email is { } wanted && !SameAddress(customer.Email, wanted)) continue;
-                if (found.Count == limit) return new Page<Customer>(found, found[^1].Id.Value);
-                found.Add(customer);
-            }
-        }
-
-        return new Page<Customer>(found, null);
-    }
-
-    private async Task<IEnumerable<Customer>> LoadAsync(Book book, string prefix, Azure.Data.Tables.TableEntity[] batch, CancellationToken cancellation)
-    {
-        if (prefix == AllPrefix) return batch.Select(entity => Books.Row<Customer>(entity).Value);
-        var rows = await Task.WhenAll(batch.Select(index => books.ReadAsync<Customer>(book, AllPrefix + index.RowKey[^Sortable.KeyLength..], cancellation)));
-        return rows.OfType<Row<Customer>>().Select(row => row.Value);
-    }
+            Index = filter.Reference is { } reference ? ReferencePrefix(reference) : filter.Email is { } email ? EmailPrefix(email) : null,
+            Matches = customer => (filter.Reference is null || customer.Reference == filter.Reference)
+                && (filter.Email is null || string.Equals(customer.Email, filter.Email, StringComparison.OrdinalIgnoreCase)),
+            CreatedAfter = filter.CreatedAfter,
+            CreatedBefore = filter.CreatedBefore,
+        }, cursor, limit, cancellation);
 
     private static List<string> Indexes(Customer customer)
     {
@@ -74,8 +55,6 @@ public sealed class CustomerStore(Books books)
         if (customer.Email is { } email) keys.Add(EmailPrefix(email) + id);
         return keys;
     }
-
-    private static bool SameAddress(string? a, string b) => string.Equals(a, b, StringComparison.OrdinalIgnoreCase);
 
     private static string ReferencePrefix(string reference) => $"customer_ref|{Hash(reference)}|";
 

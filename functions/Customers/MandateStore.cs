@@ -26,15 +26,8 @@ public sealed class MandateStore(Books books)
 
     /// <summary>A page of a customer's mandates, newest first.</summary>
     /// <param name="cursor">The last mandate of the page before.</param>
-    public async Task<Page<Mandate>> ListAsync(Book book, Id<Customer> customer, Id<Mandate>? cursor, int limit, CancellationToken cancellation)
-    {
-        var prefix = Prefix(customer);
-        var found = await books.ScanAsync(book, prefix + (cursor is { } last ? Sortable.Invert(last.Key) : ""), prefix + Books.Last, limit + 1, cancellation: cancellation)
-            .Take(limit + 1).ToListAsync(cancellation);
-        var rows = await Task.WhenAll(found.Take(limit).Select(index => books.ReadAsync<Mandate>(book, AllPrefix + index.RowKey[^Sortable.KeyLength..], cancellation)));
-        var page = rows.OfType<Row<Mandate>>().Select(row => row.Value).ToList();
-        return new Page<Mandate>(page, found.Count > limit && page.Count > 0 ? page[^1].Id.Value : null);
-    }
+    public Task<Page<Mandate>> ListAsync(Book book, Id<Customer> customer, Id<Mandate>? cursor, int limit, CancellationToken cancellation) =>
+        books.ListAsync(new Listing<Mandate>(book, AllPrefix, mandate => mandate.Id) { Index = Prefix(customer) }, cursor, limit, cancellation);
 
     private static string Prefix(Id<Customer> customer) => $"mandates_of|{customer}|";
 
