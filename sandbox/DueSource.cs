@@ -16,6 +16,12 @@ public abstract class DueSource
     public abstract ValueTask<DateTimeOffset?> NextDueAsync(CancellationToken cancellation);
 
     /// <summary>
+    /// Called right before each stop of an advance: a source whose work may come from elsewhere looks there, so that what was done
+    /// before the advance is known to it.
+    /// </summary>
+    public virtual Task LookAsync(CancellationToken cancellation) => Task.CompletedTask;
+
+    /// <summary>
     /// Runs all that is due at <paramref name="now"/> and returns when it is done. Afterwards the next due moment must be
     /// another one; a source that keeps naming the same is put off, since it would be run for ever.
     /// </summary>

@@ -1,5 +1,6 @@
 using Azure;
 using Azure.Data.Tables;
+using Harbour.Sandbox.Bus;
 using Harbour.Sandbox.Providers;
 using Harbour.Sandbox.Runtime;
 using Microsoft.AspNetCore.Builder;
@@ -94,6 +95,9 @@ public sealed class SandboxHost : IAsyncDisposable
         await _app.StartAsync(cancellation);
         _started.Push(new Ended(() => _app.StopAsync(CancellationToken.None)));
         if (timeline is null) return;
+        var bus = Services.GetRequiredService<BusDispatcher>();
+        await bus.StartAsync(cancellation);
+        _started.Push(bus);
         await timeline.StartAsync(cancellation);
         _started.Push(timeline);
     }
@@ -178,6 +182,7 @@ public sealed class SandboxHost : IAsyncDisposable
         services.AddSingleton<FunctionRunner>();
         services.RemoveAll<TimeProvider>();
         services.AddSingleton<TimeProvider>(Clock);
+        services.AddBus(StorageConnectionString, _options.Role);
         _options.Configure?.Invoke(builder);
         return (WebApplication)builder.Build();
     }
@@ -215,6 +220,7 @@ public sealed class SandboxHost : IAsyncDisposable
     /// <summary>Maps what the sandbox serves under /sandbox besides the clock.</summary>
     private void MapSandboxEndpoints(WebApplication app)
     {
+        app.MapBus();
         if (Stripe is { } stripe) app.MapProviders(stripe);
     }
 

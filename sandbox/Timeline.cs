@@ -83,6 +83,7 @@ internal sealed class Timeline(
         var stop = new DateTimeOffset(now.ToOffset(HongKong).Date, HongKong).AddDays(1);
         foreach (var source in _sources)
         {
+            await source.Work.LookAsync(cancellation);
             if (await source.DueAsync(cancellation) is { } due && due < stop) stop = due;
         }
 

@@ -1,5 +1,7 @@
 using System.Linq.Expressions;
 using System.Reflection;
+using Azure.Messaging.ServiceBus;
+using Harbour.Sandbox.Bus;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Azure.Functions.Worker;
 using Microsoft.Azure.Functions.Worker.Extensions.Abstractions;
@@ -34,6 +36,8 @@ internal static class FunctionCall
     private static Expression Bind(string function, ParameterInfo parameter, ParameterExpression invocation)
     {
         var type = parameter.ParameterType;
+        if (parameter.IsDefined(typeof(ServiceBusTriggerAttribute))) return BindMessage(function, type, invocation);
+        if (type == typeof(ServiceBusMessageActions)) return Expression.Convert(Expression.Property(invocation, nameof(Invocation.TriggerValue)), type);
         if (parameter.IsDefined(typeof(TriggerBindingAttribute), inherit: true))
             return Expression.Convert(Expression.Property(invocation, nameof(Invocation.TriggerValue)), type);
         if (type == typeof(FunctionContext)) return invocation;
@@ -41,6 +45,16 @@ internal static class FunctionCall
         if (type == typeof(HttpRequest)) return Expression.Convert(Expression.Property(invocation, nameof(Invocation.TriggerValue)), type);
         if (type == typeof(string)) return Expression.Call(invocation, nameof(Invocation.RouteValue), null, Expression.Constant(parameter.Name));
         throw new InvalidOperationException($"Function {function}: nothing can fill its parameter '{parameter.Name}' of type {type.Name}.");
+    }
+
+    /// <summary>A message is given as it is, or as its body.</summary>
+    private static MemberExpression BindMessage(string function, Type type, ParameterExpression invocation)
+    {
+        var delivery = Expression.Convert(Expression.Property(invocation, nameof(Invocation.TriggerValue)), typeof(Delivery));
+        if (type == typeof(ServiceBusReceivedMessage)) return Expression.Property(delivery, nameof(Delivery.Message));
+        if (type == typeof(string)) return Expression.Property(delivery, nameof(Delivery.Text));
+        if (type == typeof(BinaryData)) return Expression.Property(delivery, nameof(Delivery.Body));
+        throw new InvalidOperationException($"Function {function}: a message is bound to ServiceBusReceivedMessage, string or BinaryData, not to {type.Name}.");
     }
 
     private static Expression Await(MethodCallExpression call)
