@@ -153,6 +153,7 @@ public sealed class SandboxHost : IAsyncDisposable
         if (_options.Role == SandboxRole.Http)
         {
             settings = await shared.ReadAllAsync(cancellation);
+            settings["Outbox:Pump"] = "false";
         }
         else
         {

@@ -31,6 +31,7 @@ public sealed class Commit
     private readonly Ids ids;
     private readonly TimeProvider time;
     private readonly ILogger log;
+    private readonly OutboxPump? pump;
     private readonly Book book;
     private readonly string requestId;
     private readonly string operation;
@@ -38,10 +39,12 @@ public sealed class Commit
     private readonly List<TableTransactionAction> rows = [];
     private readonly List<(string Id, string Entry, string Type, string Source, Account Account, Money Amount)> postings = [];
     private readonly HashSet<(Account, Currency)> heads = [];
+    private readonly List<OutboxPointer> events = [];
 
-    internal Commit(Books books, Storage storage, Ids ids, TimeProvider time, ILogger log, Book book, string requestId, string operation)
+    internal Commit(Books books, Storage storage, Ids ids, TimeProvider time, ILogger log, OutboxPump? pump, Book book, string requestId, string operation)
     {
-        (this.books, this.storage, this.ids, this.time, this.log, this.book, this.requestId, this.operation) = (books, storage, ids, time, log, book, requestId, operation);
+        (this.books, this.storage, this.ids, this.time, this.log, this.pump) = (books, storage, ids, time, log, pump);
+        (this.book, this.requestId, this.operation) = (book, requestId, operation);
         id = ids.NewKey();
     }
 
@@ -97,7 +100,9 @@ public sealed class Commit
             RequestId = requestId,
         };
         Insert("event|" + Sortable.Invert(key), body);
-        Mark("outbox|" + key);
+        var pointer = new OutboxPointer(book, key, type, requestId);
+        rows.Add(new(TableTransactionActionType.Add, pointer.Row()));
+        events.Add(pointer);
     }
 
     /// <summary>
@@ -143,9 +148,10 @@ public sealed class Commit
         }
     }
 
-    private static Committed? Done(string outcome, Committed? committed)
+    private Committed? Done(string outcome, Committed? committed)
     {
         Outcomes.Add(1, new KeyValuePair<string, object?>("outcome", outcome));
+        if (committed is not null && events.Count > 0) pump?.Offer(events);
         return committed;
     }
 

@@ -20,6 +20,10 @@ public static class FoundationSetup
             SecretReader.Vault(provider.GetRequiredService<IConfiguration>()), provider.GetRequiredService<IConfiguration>(),
             provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<SecretReader>>()));
         services.AddSingleton(provider => Connect(provider.GetRequiredService<IConfiguration>()));
+        services.AddSingleton<Outbox>();
+        services.AddSingleton<OutboxPump>();
+        services.AddHostedService(provider => provider.GetRequiredService<OutboxPump>());
+        services.AddSingleton<OutboxSweeper.Progress>();
         services.AddSingleton<Books>();
         services.AddSingleton<ActivityMarkers>();
         services.Replace(ServiceDescriptor.Singleton<ILoggerFactory>(provider =>

@@ -10,11 +10,11 @@ namespace Harbour.Operations;
 
 /// <summary>
 /// Looks after the partitions in which something happened: asks the provider about outcomes that are still open when they are due,
-/// and moves the heads of the accounts on. Activity markers say which partitions those are. A marker goes when it is ten minutes old;
-/// what is due later has marked its own minute by then.
+/// and moves the heads of the accounts on. Activity markers say which partitions those are. A marker goes when it is ten minutes old and
+/// its partition's events are all on the bus; what is due later has marked its own minute by then.
 /// </summary>
 public sealed class Janitor(
-    Books books, ActivityMarkers activity, ChargeOperations charges, ChargeChanges changes, RefundOperations refunds, MandateOperations mandates, LedgerBooks ledger, Ids ids, TimeProvider time,
+    Books books, ActivityMarkers activity, ChargeOperations charges, ChargeChanges changes, RefundOperations refunds, MandateOperations mandates, LedgerBooks ledger, Outbox outbox, Ids ids, TimeProvider time,
     ILogger<Janitor> log)
 {
     /// <summary>How many open outcomes are asked about at once.</summary>
@@ -45,7 +45,12 @@ public sealed class Janitor(
             }
         }
 
-        foreach (var mark in marks.Where(mark => mark.Minute <= now - Retire)) await activity.RetireAsync(mark);
+        foreach (var old in marks.Where(mark => mark.Minute <= now - Retire).GroupBy(mark => mark.Book))
+        {
+            // The sweep of the outbox finds its partitions by their markers too.
+            if (await outbox.HasPointersAsync(old.Key)) continue;
+            foreach (var mark in old) await activity.RetireAsync(mark);
+        }
     }
 
     /// <summary>When the earliest open outcome of the active partitions is due; null when nothing is open.</summary>
