@@ -152,7 +152,7 @@ public sealed class RenewalOperations(
         var subscription = row.Value.After(after, time.GetUtcNow());
         var commit = books.Begin(work.Book, work.RequestId, operation);
         SubscriptionStore.Replace(commit, work.Invoice, after);
-        var failed = after.Attempts is [.., { Status: AttemptStatus.Failed }] && after.Status is InvoiceStatus.Open or InvoiceStatus.Uncollectible;
+        var failed = after.Attempts is [.., { Status: AttemptStatus.Failed } last] && !before.Attempts.Contains(last);
         if (failed) commit.Emit("invoice.payment_failed", InvoiceView.Of(after));
         if (after.Status != before.Status && after.Event is { } type) commit.Emit(type, InvoiceView.Of(after));
         Change(commit, row, subscription);

@@ -99,7 +99,7 @@ public sealed record Subscription : IHasId
     public Subscription After(Invoice invoice, DateTimeOffset now) => (invoice.Status, Status) switch
     {
         (InvoiceStatus.Paid, SubscriptionStatus.PastDue) => Changed(SubscriptionStatus.Active, now),
-        (InvoiceStatus.Open, SubscriptionStatus.Active) => Changed(SubscriptionStatus.PastDue, now),
+        (InvoiceStatus.Open, SubscriptionStatus.Active) when invoice.Attempts is [.., { Status: AttemptStatus.Failed }] => Changed(SubscriptionStatus.PastDue, now),
         (InvoiceStatus.Uncollectible, SubscriptionStatus.Active or SubscriptionStatus.PastDue or SubscriptionStatus.Paused) => Changed(SubscriptionStatus.Unpaid, now),
         _ => this,
     };

@@ -191,13 +191,22 @@ public sealed class RenewalHttpTests(SandboxFixture sandbox) : IAsyncLifetime
     [Fact]
     public async Task While_the_provider_cannot_be_reached_an_attempt_does_not_count()
     {
-        var made = await world.SubscribeAsync(with: new JsonObject { ["trial_days"] = 1 });
+        var made = await world.SubscribeAsync("tok_recurring_fails_1", new JsonObject { ["trial_days"] = 1 });
         await world.Host.Stripe!.SetFaultsAsync(new() { Down = true });
         await world.Api.AdvanceAsync("25:00:00");
         Assert.Empty((await LatestAsync(made.Id))["attempts"]!.AsArray());
+        Assert.Equal("active", (await world.GetAsync(made.Id)).State);
+
+        // The first attempt fails; the second finds nobody there again, and fails nobody a second time.
         await world.Host.Stripe.SetFaultsAsync(new());
         await world.Api.AdvanceAsync("00:10:00");
-        Assert.Equal(("paid", 1), ((await LatestAsync(made.Id))["status"]!.ToString(), (await LatestAsync(made.Id))["attempts"]!.AsArray().Count));
+        Assert.Equal("past_due", (await world.GetAsync(made.Id)).State);
+        await world.Host.Stripe.SetFaultsAsync(new() { Down = true });
+        await world.Api.AdvanceAsync("02:00:00");
+        await world.Host.Stripe.SetFaultsAsync(new());
+        await world.Api.AdvanceAsync("00:10:00");
+        Assert.Equal(["invoice.payment_failed", "invoice.paid"], await world.EventsAsync((await LatestAsync(made.Id))["id"]!.ToString()));
+        Assert.Equal(2, (await LatestAsync(made.Id))["attempts"]!.AsArray().Count);
     }
 
     private static DateTimeOffset NextLastOfJanuary(DateTimeOffset now)

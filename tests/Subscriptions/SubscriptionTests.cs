@@ -53,9 +53,16 @@ public sealed class SubscriptionTests
     [MemberData(nameof(Invoices))]
     public void What_becomes_of_an_invoice_becomes_of_its_subscription(SubscriptionStatus before, InvoiceStatus invoice, SubscriptionStatus expected, string? @event)
     {
-        var after = Given.Subscription(before).After(Given.Invoice() with { Status = invoice }, Now);
+        var after = Given.Subscription(before).After(Given.Failed(1) with { Status = invoice }, Now);
         Assert.Equal((expected, @event), (after.Status, after.EventAfter(before)));
         Assert.Equal(before == expected ? 1 : 2, after.Version);
+    }
+
+    [Fact]
+    public void An_attempt_that_was_never_made_makes_nobody_past_due()
+    {
+        var invoice = Given.Invoice().Attempting(Given.Charge(), Now).NotAttempted(Now);
+        Assert.Equal(SubscriptionStatus.Active, Given.Subscription().After(invoice, Now).Status);
     }
 
     [Fact]
