@@ -1,7 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
-using Microsoft.Extensions.Configuration;
 using Harbour.Foundation;
+using Microsoft.Extensions.Configuration;
 
 namespace Harbour.Webhooks;
 
