@@ -164,6 +164,7 @@ public sealed class SandboxHost : IAsyncDisposable
         }
 
         settings["Storage:ConnectionString"] = StorageConnectionString;
+        settings["Webhooks:AllowLocalTargets"] = "true";
         settings[Seed.UncheckedKeyPrefixSetting] = Seed.UncheckedKeyPrefix;
         return settings;
     }
