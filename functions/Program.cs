@@ -1,11 +1,15 @@
 using Harbour.Access;
 using Harbour.Charges;
+using Harbour.Customers;
 using Harbour.Foundation;
 using Harbour.Ledger;
 using Harbour.Merchants;
 using Harbour.Operations;
 using Harbour.Providers;
 using Harbour.Refunds;
+using Harbour.Requests;
+using Harbour.Subscriptions;
+using Harbour.Webhooks;
 using Microsoft.Azure.Functions.Worker;
 using Microsoft.Azure.Functions.Worker.Builder;
 using Microsoft.Extensions.Hosting;
@@ -28,8 +32,12 @@ public static class Program
             .AddAccess()
             .AddProviders()
             .AddLedger()
+            .AddCustomers()
             .AddCharges()
             .AddRefunds()
+            .AddSubscriptions()
+            .AddWebhooks()
+            .AddRequests()
             .AddOperations();
         return builder;
     }

@@ -24,6 +24,11 @@ public abstract class DueSource
     /// </summary>
     public abstract Task RunDueAsync(DateTimeOffset now, CancellationToken cancellation);
 
+    /// <summary>An advance begins: what was remembered so that <see cref="NextDueAsync"/> is quick has to be looked up anew.</summary>
+    public virtual void Forget()
+    {
+    }
+
     /// <summary>To be called when the next due moment may have come nearer, so that the timeline asks again.</summary>
     protected void NotifyChanged() => Changed?.Invoke();
 }

@@ -1,5 +1,6 @@
 using Azure;
 using Azure.Data.Tables;
+using Harbour.Sandbox.Bus;
 using Harbour.Sandbox.Durable;
 using Harbour.Sandbox.Providers;
 using Harbour.Sandbox.Runtime;
@@ -98,6 +99,9 @@ public sealed class SandboxHost : IAsyncDisposable
         var engine = Services.GetRequiredService<DurableEngine>();
         _started.Push(engine);
         await engine.StartAsync(cancellation);
+        var bus = Services.GetRequiredService<BusDispatcher>();
+        await bus.StartAsync(cancellation);
+        _started.Push(bus);
         await timeline.StartAsync(cancellation);
         _started.Push(timeline);
     }
@@ -149,6 +153,7 @@ public sealed class SandboxHost : IAsyncDisposable
         if (_options.Role == SandboxRole.Http)
         {
             settings = await shared.ReadAllAsync(cancellation);
+            settings["Outbox:Pump"] = "false";
         }
         else
         {
@@ -159,6 +164,7 @@ public sealed class SandboxHost : IAsyncDisposable
         }
 
         settings["Storage:ConnectionString"] = StorageConnectionString;
+        settings["Webhooks:AllowLocalTargets"] = "true";
         settings[Seed.UncheckedKeyPrefixSetting] = Seed.UncheckedKeyPrefix;
         return settings;
     }
@@ -184,6 +190,7 @@ public sealed class SandboxHost : IAsyncDisposable
         services.AddDurable(StorageConnectionString, _options.Durable, hasEngine: _options.Role == SandboxRole.All);
         services.RemoveAll<TimeProvider>();
         services.AddSingleton<TimeProvider>(Clock);
+        services.AddBus(StorageConnectionString, _options.Role);
         _options.Configure?.Invoke(builder);
         return (WebApplication)builder.Build();
     }
@@ -221,6 +228,7 @@ public sealed class SandboxHost : IAsyncDisposable
     /// <summary>Maps what the sandbox serves under /sandbox besides the clock.</summary>
     private void MapSandboxEndpoints(WebApplication app)
     {
+        app.MapBus();
         if (Stripe is { } stripe) app.MapProviders(stripe);
     }
 

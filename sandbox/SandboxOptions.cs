@@ -53,6 +53,7 @@ public sealed record SandboxOptions
     {
         var builder = Harbour.Program.Create(args);
         builder.Services.AddSingleton<DueSource, JanitorLooks>();
+        builder.Services.AddSingleton<DueSource, OutboxDrain>();
         return builder;
     }
 

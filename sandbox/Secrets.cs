@@ -9,6 +9,8 @@ internal static class Secrets
     {
         settings["Secrets:api-key-pepper"] =
             await shared.KeepAsync("Secrets:api-key-pepper", () => Convert.ToBase64String(RandomNumberGenerator.GetBytes(32)), cancellation);
+        settings["Secrets:webhook-secrets-key"] =
+            await shared.KeepAsync("Secrets:webhook-secrets-key", () => Convert.ToBase64String(RandomNumberGenerator.GetBytes(32)), cancellation);
         settings["Secrets:oauth-signing-key"] = await shared.KeepAsync("Secrets:oauth-signing-key", MakeSigningKey, cancellation);
     }
 

@@ -47,6 +47,7 @@ internal sealed class Timeline(
         {
             // What real time has begun ends first, so that nothing of it runs twice at once.
             await Task.WhenAll([.. _timers.Select(t => t.Running), .. _sources.Select(s => s.Running)]);
+            foreach (var source in _sources) source.Work.Forget();
             var from = clock.GetUtcNow();
             var end = from + by;
             DateTimeOffset stop;
@@ -62,6 +63,7 @@ internal sealed class Timeline(
         }
         finally
         {
+            await SaveTimersAsync();
             _turn.Release();
             LookAgain();
         }
@@ -104,8 +106,24 @@ internal sealed class Timeline(
         await RunSourcesAsync(cancellation);
         var now = clock.GetUtcNow();
         foreach (var timer in _timers.Where(t => t.NextDue <= now).OrderBy(t => t.NextDue).ToList())
-            await timer.RunAsync(clock.GetUtcNow(), cancellation);
+            await timer.RunAsync(clock.GetUtcNow(), cancellation, save: false);
         await RunSourcesAsync(cancellation);
+    }
+
+    /// <summary>
+    /// Once for all the runs of an advance: a host that is killed on the way finds the status of before, and runs its timers once
+    /// more, as it does whatever they missed.
+    /// </summary>
+    private async Task SaveTimersAsync()
+    {
+        try
+        {
+            foreach (var timer in _timers) await timer.SaveAsync(CancellationToken.None);
+        }
+        catch (Exception e)
+        {
+            logger.LogError(e, "The status of the timers could not be written");
+        }
     }
 
     private async Task RunSourcesAsync(CancellationToken cancellation)

@@ -12,5 +12,7 @@ public static class AccessSetup
         .AddSingleton<SigningKeys>()
         .AddSingleton<AccessTokens>()
         .AddSingleton<RateLimiter>()
+        .AddSingleton<RequestLog>()
+        .AddHostedService<RequestLogWriter>()
         .AddSingleton<Idempotency>();
 }

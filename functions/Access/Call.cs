@@ -59,6 +59,7 @@ public sealed class Call
     /// <summary>Where the call comes from, as the host established it; empty when it is not known.</summary>
     public string ClientAddress => AddressOf(request)?.ToString() ?? "";
 
+    public string Method => request.Method;
     public string Path => request.Path.Value ?? "";
     public IQueryCollection Query => request.Query;
 
@@ -66,14 +67,7 @@ public sealed class Call
     public CancellationToken Aborted => request.HttpContext.RequestAborted;
 
     /// <summary>A refusal as it is answered to this caller.</summary>
-    public Answer Problem(Error error)
-    {
-        Refusal = error.Code;
-        return Answer.Problem(error, RequestId, Language);
-    }
-
-    /// <summary>The code of the last refusal that was made for this call; for the metrics.</summary>
-    internal string? Refusal { get; private set; }
+    public Answer Problem(Error error) => Answer.Problem(error, RequestId, Language);
 
     internal Caller? Caller { get; set; }
 

@@ -35,7 +35,7 @@ namespace Harbour.Access;
 /// </summary>
 public sealed class Gate(
     Routes routes, CredentialCache credentials, AccessTokens tokens, SecretReader secrets, RateLimiter limits,
-    IConfiguration configuration, TimeProvider time, Ids ids, ILogger<Gate> log) : IFunctionsWorkerMiddleware
+    RequestLog requests, IConfiguration configuration, TimeProvider time, Ids ids, ILogger<Gate> log) : IFunctionsWorkerMiddleware
 {
     /// <summary>Lookups of unknown credentials, per second and at once, that one client address may cause.</summary>
     private const int GuessesPerSecond = 50, GuessBurst = 500;
@@ -53,14 +53,17 @@ public sealed class Gate(
             return;
         }
 
-        var startedAt = time.GetTimestamp();
+        var (receivedAt, startedAt) = (time.GetUtcNow(), time.GetTimestamp());
         var call = new Call(http.Request, routes.Of(context.FunctionDefinition.Name), RequestIdOf(http.Request));
         http.Response.Headers["X-Request-ID"] = call.RequestId;
         Activity.Current?.SetTag("harbour.request_id", call.RequestId);
         using var scope = log.BeginScope(new Dictionary<string, object> { ["RequestId"] = call.RequestId });
+        var trace = RequestTrace.Begin();
 
         if (await AnswerAsync(context, next, http, call) is { } answer) context.GetInvocationResult().Value = answer;
-        Measure(call, context.GetInvocationResult().Value, time.GetElapsedTime(startedAt));
+        var (result, took) = (context.GetInvocationResult().Value, time.GetElapsedTime(startedAt));
+        Measure(call, result, took);
+        if (call.IsAuthenticated) requests.Add(call, LoggedCall.Of(call, StatusOf(result), result as Answer, receivedAt, took, trace));
     }
 
     /// <returns>What to answer instead of the function's own result; null to leave that.</returns>
@@ -225,8 +228,11 @@ public sealed class Gate(
     }
 
     private string RequestIdOf(HttpRequest request) =>
-        request.Headers["X-Request-ID"] is [{ Length: >= 1 and <= 64 } sent] && sent.All(c => char.IsAsciiLetterOrDigit(c) || c is '.' or '_' or '-') && !CardData.ContainsCardNumber(sent)
-            ? sent : "req_" + ids.NewKey();
+        request.Headers["X-Request-ID"] is [{ } sent] && IsRequestId(sent) ? sent : "req_" + ids.NewKey();
+
+    /// <summary>True for what may be a request id, so that it can stand in row keys and log lines as it is.</summary>
+    internal static bool IsRequestId(string text) =>
+        text is { Length: >= 1 and <= 64 } && text.All(c => char.IsAsciiLetterOrDigit(c) || c is '.' or '_' or '-') && !CardData.ContainsCardNumber(text);
 
     /// <summary>Draft-ietf-httpapi-ratelimit-headers-03: the limit is what may come at once, the reset is when all of it may come again.</summary>
     private static void Show(IHeaderDictionary headers, Rate rate)
@@ -239,10 +245,12 @@ public sealed class Gate(
     /// <summary>Rounded up, because coming too early would be refused again.</summary>
     internal static string WholeSeconds(TimeSpan wait) => ((long)Math.Ceiling(wait.TotalSeconds)).ToString(CultureInfo.InvariantCulture);
 
+    private static int StatusOf(object? result) => (result as Answer)?.Status ?? (result as IStatusCodeHttpResult)?.StatusCode ?? 200;
+
     private static void Measure(Call call, object? result, TimeSpan took)
     {
-        var status = (result as Answer)?.Status ?? (result as IStatusCodeHttpResult)?.StatusCode ?? 200;
-        var tags = new TagList { { "route", call.Route.Template }, { "status", $"{status / 100}xx" }, { "code", status < 400 ? "none" : call.Refusal ?? "none" } };
+        var status = StatusOf(result);
+        var tags = new TagList { { "route", call.Route.Template }, { "status", $"{status / 100}xx" }, { "code", (result as Answer)?.Code ?? "none" } };
         Requests.Add(1, tags);
         Duration.Record(took.TotalSeconds, tags);
         Activity.Current?.SetTag("http.response.status_code", status);

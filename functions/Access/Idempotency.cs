@@ -1,11 +1,16 @@
+using System.Text;
 using Harbour.Foundation;
 
 namespace Harbour.Access;
 
+/// <summary>Adds to a commit that the idempotency key made this object and was answered so.</summary>
+public delegate void KeepAnswer(Commit commit, string @object, Answer answer);
+
 /// <summary>
-/// The frame of every POST that moves money. The key decides first: what it was answered before is answered again, another request
+/// The frame of every POST that changes something. The key decides first: what it was answered before is answered again, another request
 /// under it is refused, one that is still running is told so, and one whose first call ended without an answer is taken up. Only a
-/// fresh key starts work, and work that met another writer starts over from what is now true.
+/// fresh key starts work, and work that met another writer starts over from what is now true. A POST that need not carry a key and
+/// carries none runs under one that nobody else has.
 /// </summary>
 public sealed class Idempotency(Books books, ActivityMarkers activity, TimeProvider time, Ids ids)
 {
@@ -17,7 +22,7 @@ public sealed class Idempotency(Books books, ActivityMarkers activity, TimeProvi
     /// <param name="resume">Finds out what became of the work that a call with this key began.</param>
     public async Task<Answer> RunAsync(Call call, Func<string, Row<Claim>?, Task<Answer?>> start, Func<Row<Claim>, Task<Answer>> resume)
     {
-        var key = Foundation.Claim.Key(call.IdempotencyKey!);
+        var key = Foundation.Claim.Key(call.IdempotencyKey ?? ids.NewKey());
         var reading = books.ReadAsync<Claim>(call.Book, key);
         await Task.WhenAll(reading, activity.MarkAsync(call.Book));
         var known = await reading;
@@ -48,6 +53,23 @@ public sealed class Idempotency(Books books, ActivityMarkers activity, TimeProvi
         }
     }
 
+    /// <summary>
+    /// The frame of a POST whose whole work is one commit: the answer is kept by the same commit, so there is never half of it to take up.
+    /// </summary>
+    /// <param name="work">Does the work; answers null when another writer was first.</param>
+    /// <param name="seal">Makes an answer unreadable where it is kept, if it must be; <paramref name="open"/> turns it back.</param>
+    public async Task<Answer> RunWholeAsync(Call call, Func<KeepAnswer, Task<Answer?>> work, Func<string, string>? seal = null, Func<string, string>? open = null)
+    {
+        var answer = await RunAsync(call,
+            (key, known) => work((commit, @object, answer) =>
+            {
+                var claim = Claim(call, @object, known, time.GetUtcNow()).Answered(answer);
+                Put(commit, key, known, seal is null ? claim : claim with { Body = seal(claim.Body!) });
+            }),
+            _ => Task.FromResult(call.Problem(Errors.IdempotencyKeyInUse with { RetryAfter = TimeSpan.FromSeconds(1) })));
+        return open is not null && answer.Replayed ? Answer.Kept(answer.Status, open(Encoding.UTF8.GetString(answer.Body))) : answer;
+    }
+
     /// <summary>Takes the lease of a key whose first call has ended, so that of many who ask at once only one asks the provider.</summary>
     private async Task<Row<Claim>?> TakeOverAsync(Call call, Row<Claim> known)
     {
@@ -64,6 +86,12 @@ public sealed class Idempotency(Books books, ActivityMarkers activity, TimeProvi
     /// <summary>The claim of a key for an object, from now until the lease ends.</summary>
     public static Claim Claim(Call call, string @object, Row<Claim>? known, DateTimeOffset now) =>
         new(call.RequestHash, @object, now + OpenWork.Lease, known?.Value.CreatedAt ?? now, call.RequestId, call.Language);
+
+    /// <summary>
+    /// The id of the object that a key makes. A key that was released keeps its object's id, unless it is used for another kind of
+    /// object now.
+    /// </summary>
+    public Id<T> IdFor<T>(Row<Claim>? known) where T : IHasId => Id<T>.TryParse(known?.Value.Object, out var id) ? id : ids.New<T>();
 
     /// <summary>Writes the claim of a key: a new row, or the row that a call before released.</summary>
     public static void Put(Commit commit, string key, Row<Claim>? known, Claim claim)

@@ -1,4 +1,5 @@
 using System.Text.Json.Serialization;
+using Harbour.Customers;
 using Harbour.Foundation;
 using Harbour.Providers;
 using Harbour.Risk;
@@ -62,8 +63,17 @@ public sealed record Charge : IHasId
     public required CaptureMethod CaptureMethod { get; init; }
     public string? Reference { get; init; }
     public string? Description { get; init; }
-    public string? Customer { get; init; }
-    public string? Mandate { get; init; }
+    public Id<Customer>? Customer { get; init; }
+
+    /// <summary>The mandate that is charged, or that this charge made.</summary>
+    public Id<Mandate>? Mandate { get; init; }
+
+    /// <summary>True when the charge makes a mandate, once it is authorised.</summary>
+    public bool SetupMandate { get; init; }
+
+    /// <summary>The payment method that the provider stored for <see cref="SetupMandate"/>. Never shown.</summary>
+    public ProviderStored? Stored { get; init; }
+
     public required ChargeMethod Method { get; init; }
     public required ChargeProvider Provider { get; init; }
     public required RiskAssessment Risk { get; init; }
@@ -185,6 +195,7 @@ public sealed record Charge : IHasId
         {
             Method = Method with { Card = payment.Card ?? Method.Card },
             Provider = Provider with { Reference = payment.Reference },
+            Stored = payment.Stored ?? Stored,
             NextAction = payment.Status is ProviderStatus.RequiresAction && payment.RedirectUrl is { } url ? new ChargeAction("redirect", url) : null,
         };
         return payment.Status switch
@@ -234,7 +245,7 @@ public sealed record ChargeView(
 {
     public static ChargeView Of(Charge charge) => new(
         charge.Id.Value, "charge", charge.Mode, charge.Status, charge.Amount.Minor, charge.Amount.Currency, charge.Captured, charge.Refunded, charge.Refundable.Minor,
-        charge.CaptureMethod, charge.Reference, charge.Description, charge.Customer, charge.Mandate,
+        charge.CaptureMethod, charge.Reference, charge.Description, charge.Customer?.Value, charge.Mandate?.Value,
         new() { ["type"] = charge.Method.Type, [charge.Method.Type] = charge.Method.Card },
         charge.Provider, null, charge.Risk, charge.Settlement, charge.NextAction, charge.Failure,
         charge.Metadata, charge.Version, charge.RequestId, charge.CreatedAt, charge.UpdatedAt);

@@ -68,7 +68,7 @@ public sealed class ChargeChanges(
     {
         var marker = await books.ReadAsync<OpenWork>(book, OpenWork.Key(change));
         if (marker is null || await store.FindAsync(book, id) is not { } charge) return null;
-        if (await books.ReadAsync<Claim>(book, marker.Value.Claim) is not { } claim) throw new InvalidDataException($"The claim of {change} is gone.");
+        if (await marker.Value.ReadClaimAsync(books, book) is not { } claim) throw new InvalidDataException($"The claim of {change} is gone.");
         var merchant = await merchants.OfAsync(book);
         var outcome = await router.Named(charge.Value.Provider.Name).FindAsync(
             new ProviderFind(id.Value, book.Mode, charge.Value.Provider.Reference, marker.Value.SentAt, marker.Value.MayHaveLandedUntil(time.GetUtcNow()), requestId), CancellationToken.None);
@@ -97,7 +97,7 @@ public sealed class ChargeChanges(
         if (work.Claim is { Value.Status: null } claim)
             commit.Replace(claim.Key, claim.ETag, withdrawn ? claim.Value.Release(now) : after is null ? claim.Value with { LeaseUntil = now } : claim.Value.Answered(answer));
         if (await commit.SubmitAsync() is null)
-            return round < Idempotency.MaxRounds && await ReopenAsync(work) is { } again ? await SettleAsync(again, outcome, merchant, first, round + 1) : await ReadAnswerAsync(work, marker.Value.Claim);
+            return round < Idempotency.MaxRounds && await ReopenAsync(work) is { } again ? await SettleAsync(again, outcome, merchant, first, round + 1) : await ReadAnswerAsync(work);
         log.LogInformation("{Change} of {Charge} left it {Status}, captured {Captured}", marker.Value.Object, before.Id, (after ?? before).Status, (after ?? before).Captured);
         return answer;
     }
@@ -147,13 +147,13 @@ public sealed class ChargeChanges(
         var charge = await store.FindAsync(work.Book, work.Charge.Value.Id);
         var marker = await books.ReadAsync<OpenWork>(work.Book, work.Marker.Key);
         if (charge is null || marker is null || charge.Value.Pending?.Id != marker.Value.Object) return null;
-        return await books.ReadAsync<Claim>(work.Book, marker.Value.Claim) is { } claim ? work with { Charge = charge, Marker = marker, Claim = claim } : null;
+        return await marker.Value.ReadClaimAsync(books, work.Book) is { } claim ? work with { Charge = charge, Marker = marker, Claim = claim } : null;
     }
 
     /// <summary>What the key was answered by the writer that was first; while that is not final, the charge as it is.</summary>
-    private async Task<Answer?> ReadAnswerAsync(Open work, string claim)
+    private async Task<Answer?> ReadAnswerAsync(Open work)
     {
-        if (await books.ReadAsync<Claim>(work.Book, claim) is { Value: { Status: { } status, Body: { } body } }) return Answer.Kept(status, body);
+        if (await books.ReadAsync<Claim>(work.Book, work.Claim.Key) is { Value: { Status: { } status, Body: { } body } }) return Answer.Kept(status, body);
         return await store.FindAsync(work.Book, work.Charge.Value.Id) is { } row ? Answer.Of(202, ChargeView.Of(row.Value)) : null;
     }
 

@@ -15,9 +15,6 @@ public sealed class ChargeStore(Books books)
 {
     private const string AllPrefix = "charge|";
 
-    /// <summary>How many rows one list call looks at before it answers with what it has and a cursor.</summary>
-    private const int MaxScanned = 1000;
-
     public static string Key(Id<Charge> id) => AllPrefix + Sortable.Invert(id.Key);
 
     public Task<Row<Charge>?> FindAsync(Book book, Id<Charge> id, CancellationToken cancellation = default) =>
@@ -48,51 +45,19 @@ public sealed class ChargeStore(Books books)
 
     /// <summary>A page of charges, newest first.</summary>
     /// <param name="cursor">The last charge of the page before.</param>
-    public async Task<Page<Charge>> ListAsync(Book book, ChargeFilter filter, Id<Charge>? cursor, int limit, CancellationToken cancellation)
-    {
-        var prefix = Prefix(filter);
-        var after = prefix + Later(cursor is { } last ? Sortable.Invert(last.Key) : "", filter.CreatedBefore is { } before ? Sortable.Invert(Sortable.FirstKeyAt(before)) : "");
-        var upTo = prefix + (filter.CreatedAfter is { } since ? Sortable.Invert(Sortable.FirstKeyAt(since.AddMilliseconds(1))) : Books.Last);
-
-        var found = new List<Charge>();
-        var scanned = 0;
-        Id<Charge>? position = null;
-        await foreach (var batch in books.ScanAsync(book, after, upTo, limit + 1, cancellation: cancellation).Chunk(limit + 1).WithCancellation(cancellation))
+    public Task<Page<Charge>> ListAsync(Book book, ChargeFilter filter, Id<Charge>? cursor, int limit, CancellationToken cancellation) =>
+        books.ListAsync(new Listing<Charge>(book, AllPrefix, charge => charge.Id)
         {
-            foreach (var charge in await LoadAsync(book, prefix, batch, cancellation))
-            {
-                if (!Matches(charge, filter)) position = charge.Id;
-                else if (found.Count == limit) return new Page<Charge>(found, found[^1].Id.Value);
-                else found.Add(charge);
-            }
-
-            if ((scanned += batch.Length) >= MaxScanned && position is { } stop) return new Page<Charge>(found, Earliest(found, stop).Value);
-        }
-
-        return new Page<Charge>(found, null);
-    }
-
-    private async Task<IEnumerable<Charge>> LoadAsync(Book book, string prefix, Azure.Data.Tables.TableEntity[] batch, CancellationToken cancellation)
-    {
-        if (prefix == AllPrefix) return batch.Select(entity => Books.Row<Charge>(entity).Value);
-        var rows = await Task.WhenAll(batch.Select(index => books.ReadAsync<Charge>(book, AllPrefix + index.RowKey[^Sortable.KeyLength..], cancellation)));
-        return rows.OfType<Row<Charge>>().Select(row => row.Value);
-    }
-
-    private static string Prefix(ChargeFilter filter) =>
-        filter.Reference is not null ? ReferencePrefix(filter.Reference)
-        : filter.Customer is not null ? $"cus|{filter.Customer}|"
-        : filter.Status is { } status ? StatusPrefix(status)
-        : AllPrefix;
-
-    private static bool Matches(Charge charge, ChargeFilter filter) =>
-        (filter.Reference is null || charge.Reference == filter.Reference)
-        && (filter.Customer is null || charge.Customer == filter.Customer)
-        && (filter.Status is null || charge.Status == filter.Status);
-
-    private static Id<Charge> Earliest(List<Charge> found, Id<Charge> stop) => found.Count > 0 && found[^1].Id.CompareTo(stop) < 0 ? found[^1].Id : stop;
-
-    private static string Later(string a, string b) => string.CompareOrdinal(a, b) >= 0 ? a : b;
+            Index = filter.Reference is { } reference ? ReferencePrefix(reference)
+                : filter.Customer is { } customer ? $"cus|{customer}|"
+                : filter.Status is { } status ? StatusPrefix(status)
+                : null,
+            Matches = charge => (filter.Reference is null || charge.Reference == filter.Reference)
+                && (filter.Customer is null || charge.Customer?.Value == filter.Customer)
+                && (filter.Status is null || charge.Status == filter.Status),
+            CreatedAfter = filter.CreatedAfter,
+            CreatedBefore = filter.CreatedBefore,
+        }, cursor, limit, cancellation);
 
     private static string[] Indexes(Charge charge)
     {

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text.Json.Nodes;
 using Microsoft.AspNetCore.Http;
 
 namespace Harbour.Foundation;
@@ -28,17 +29,27 @@ public sealed class Answer : IResult
     public string ContentType { get; }
     public Dictionary<string, string> Headers { get; } = [];
 
+    /// <summary>The code of the refusal; null where it is none.</summary>
+    public string? Code { get; private init; }
+
+    /// <summary>True when it was kept from an earlier call with the same key.</summary>
+    public bool Replayed { get; private init; }
+
     public static Answer Ok<T>(T value) => Of(200, value);
     public static Answer Of<T>(int status, T value) => new(status, Json.Bytes(value), JsonType);
     public static Answer Empty(int status) => new(status, [], JsonType);
 
-    public static Answer List<T>(Page<T> page) =>
-        Ok(new { Object = "list", page.Data, HasMore = page.NextCursor is not null, page.NextCursor });
+    public static Answer List<T>(Page<T> page, int status = 200) =>
+        Of(status, new { Object = "list", page.Data, HasMore = page.NextCursor is not null, page.NextCursor });
 
     /// <summary>An answer that was kept: its status says which of the two types it has.</summary>
     public static Answer Kept(int status, string body)
     {
-        var answer = new Answer(status, System.Text.Encoding.UTF8.GetBytes(body), status < 400 ? JsonType : ProblemType);
+        var answer = new Answer(status, System.Text.Encoding.UTF8.GetBytes(body), status < 400 ? JsonType : ProblemType)
+        {
+            Code = status < 400 ? null : JsonNode.Parse(body)?["code"]?.GetValue<string>(),
+            Replayed = true,
+        };
         answer.Headers["Idempotent-Replayed"] = "true";
         return answer;
     }
@@ -62,7 +73,7 @@ public sealed class Answer : IResult
         body["request_id"] = requestId;
         body["retryable"] = error.Retryable;
 
-        var answer = new Answer(error.Status, Json.Bytes(body), ProblemType);
+        var answer = new Answer(error.Status, Json.Bytes(body), ProblemType) { Code = error.Code };
         if (error.RetryAfter is { } wait)
             answer.Headers["Retry-After"] = Math.Max(1, (long)Math.Ceiling(wait.TotalSeconds)).ToString(CultureInfo.InvariantCulture);
         if (Challenge(error) is { } challenge) answer.Headers["WWW-Authenticate"] = challenge;

@@ -12,7 +12,7 @@ public sealed record Row<T>(string Key, T Value, ETag ETag);
 /// The table <c>books</c>: one partition for each merchant and mode. Everybody reads here; only <see cref="Commit"/> writes.
 /// A value is JSON in the columns d0, d1…, since a column holds at most 64 KiB.
 /// </summary>
-public sealed class Books(Storage storage, Ids ids, TimeProvider time, ILogger<Books> log)
+public sealed class Books(Storage storage, Ids ids, TimeProvider time, ILogger<Books> log, OutboxPump? pump = null)
 {
     public const string Table = "books";
 
@@ -21,9 +21,19 @@ public sealed class Books(Storage storage, Ids ids, TimeProvider time, ILogger<B
 
     private const int ColumnLength = 30_000;
 
+    private long tries;
+
+    /// <summary>
+    /// How often this process has tried to write to the books: as long as it is the same, the process has changed nothing. Counted when
+    /// a try has ended, whatever came of it.
+    /// </summary>
+    public long Tries => Volatile.Read(ref tries);
+
     /// <summary>Begins a commit: all that is added to it is written together or not at all.</summary>
     /// <param name="operation">What is being done, for the log of the request: <c>charge.create</c>.</param>
-    public Commit Begin(Book book, string requestId, string operation) => new(storage, ids, time, log, book, requestId, operation);
+    public Commit Begin(Book book, string requestId, string operation) => new(this, storage, ids, time, log, pump, book, requestId, operation);
+
+    internal void Tried() => Interlocked.Increment(ref tries);
 
     public async Task<Row<T>?> ReadAsync<T>(Book book, string key, CancellationToken cancellation = default)
     {

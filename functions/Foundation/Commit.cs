@@ -26,10 +26,12 @@ public sealed class Commit
     private static readonly Meter Meter = new("Harbour");
     private static readonly Counter<long> Outcomes = Meter.CreateCounter<long>("harbour.commits", description: "Commits to the books by how they ended");
 
+    private readonly Books books;
     private readonly Storage storage;
     private readonly Ids ids;
     private readonly TimeProvider time;
     private readonly ILogger log;
+    private readonly OutboxPump? pump;
     private readonly Book book;
     private readonly string requestId;
     private readonly string operation;
@@ -37,14 +39,19 @@ public sealed class Commit
     private readonly List<TableTransactionAction> rows = [];
     private readonly List<(string Id, string Entry, string Type, string Source, Account Account, Money Amount)> postings = [];
     private readonly HashSet<(Account, Currency)> heads = [];
+    private readonly List<OutboxPointer> events = [];
 
-    internal Commit(Storage storage, Ids ids, TimeProvider time, ILogger log, Book book, string requestId, string operation)
+    internal Commit(Books books, Storage storage, Ids ids, TimeProvider time, ILogger log, OutboxPump? pump, Book book, string requestId, string operation)
     {
-        (this.storage, this.ids, this.time, this.log, this.book, this.requestId, this.operation) = (storage, ids, time, log, book, requestId, operation);
+        (this.books, this.storage, this.ids, this.time, this.log, this.pump) = (books, storage, ids, time, log, pump);
+        (this.book, this.requestId, this.operation) = (book, requestId, operation);
         id = ids.NewKey();
     }
 
-    private string Guard => $"req|{requestId}|{id}";
+    private string Guard => GuardsOf(requestId) + id;
+
+    /// <summary>The beginning of the keys of what a request changed; behind it they are in the order of time.</summary>
+    public static string GuardsOf(string requestId) => $"req|{requestId}|";
 
     /// <summary>Adds a row that must not exist yet.</summary>
     public void Insert<T>(string key, T value) => rows.Add(new(TableTransactionActionType.Add, Entity(key, value)));
@@ -93,7 +100,9 @@ public sealed class Commit
             RequestId = requestId,
         };
         Insert("event|" + Sortable.Invert(key), body);
-        Mark("outbox|" + key);
+        var pointer = new OutboxPointer(book, key, type, requestId);
+        rows.Add(new(TableTransactionActionType.Add, pointer.Row()));
+        events.Add(pointer);
     }
 
     /// <summary>
@@ -132,12 +141,17 @@ public sealed class Commit
                     throw new StorageException("The commit got no answer from storage.", e);
                 }
             }
+            finally
+            {
+                books.Tried();
+            }
         }
     }
 
-    private static Committed? Done(string outcome, Committed? committed)
+    private Committed? Done(string outcome, Committed? committed)
     {
         Outcomes.Add(1, new KeyValuePair<string, object?>("outcome", outcome));
+        if (committed is not null && events.Count > 0) pump?.Offer(events);
         return committed;
     }
 

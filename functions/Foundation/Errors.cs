@@ -92,6 +92,18 @@ public static class Errors
     public static readonly Error QuoteNotFound = new("quote_not_found", 404,
         new("There is no such quote", "沒有這個報價"),
         new("no quote with this id exists in this mode", "在此模式下沒有這個編號的報價"));
+    public static readonly Error WebhookEndpointNotFound = new("webhook_endpoint_not_found", 404,
+        new("There is no such webhook endpoint", "沒有這個 Webhook 端點"),
+        new("no webhook endpoint with this id exists in this mode", "在此模式下沒有這個編號的 Webhook 端點"));
+    public static readonly Error EventNotFound = new("event_not_found", 404,
+        new("There is no such event", "沒有這個事件"),
+        new("no event with this id exists in this mode", "在此模式下沒有這個編號的事件"));
+    public static readonly Error SubscriptionNotFound = new("subscription_not_found", 404,
+        new("There is no such subscription", "沒有這個訂閱"),
+        new("no subscription with this id exists in this mode", "在此模式下沒有這個編號的訂閱"));
+    public static readonly Error RequestNotFound = new("request_not_found", 404,
+        new("There is no such request", "沒有這個請求"),
+        new("no request with this id was made in this mode", "在此模式下沒有以這個編號發出的請求"));
     public static readonly Error MethodNotAllowed = new("method_not_allowed", 405,
         new("The method is not allowed here", "此地址不接受這個方法"),
         new("this path takes {0}", "此路徑只接受 {0}"));
@@ -103,6 +115,9 @@ public static class Errors
     public static readonly Error InvalidTransition = new("invalid_transition", 409,
         new("The object's status does not allow this", "物件目前的狀態不允許這項操作"),
         new("a {0} that is {1} cannot be {2}", "{0} 目前為 {1}，不能執行 {2}"));
+    public static readonly Error MandateNotActive = new("mandate_not_active", 409,
+        new("The mandate cannot be charged", "此授權不能用於收款"),
+        new("a mandate that is {0} cannot be charged; ask the customer for a new one", "授權目前為 {0}，不能用於收款，請客戶重新授權"));
     public static readonly Error ConcurrentUpdate = new("concurrent_update", 409,
         new("The object is being changed by other requests", "物件正被其他請求更改"),
         new("too many requests change this object at once; try again with the same key", "太多請求同時更改此物件，請以相同的鍵再試"), Retryable: true);
@@ -149,12 +164,24 @@ public static class Errors
     public static readonly Error RawCardDataRefused = new("raw_card_data_refused", 422,
         new("Card data is not accepted here", "此處不接受信用卡資料"),
         new("{param} holds card data; send the provider's token of the card instead", "{param} 含有信用卡資料，請改用支付機構的權杖"));
+    public static readonly Error UrlNotAllowed = new("url_not_allowed", 422,
+        new("The URL cannot be sent to", "不可向此網址發送"),
+        new("{param} {0}", "{param} 的網址不獲接納（{0}）"));
+    public static readonly Error EventTypeUnknown = new("event_type_unknown", 422,
+        new("The event type is not known", "不認識的事件類型"),
+        new("{param} names {0}, which is neither an event type, nor a family such as charge.*, nor *", "{param} 中的 {0} 不是事件類型，也不是 charge.* 這樣的類別或 *"));
+    public static readonly Error LimitExceeded = new("limit_exceeded", 422,
+        new("A limit is reached", "已達上限"),
+        new("at most {0} {1} are allowed", "最多只允許 {0} 個（{1}）"));
     public static readonly Error IdempotencyKeyReused = new("idempotency_key_reused", 422,
         new("The Idempotency-Key was used for another request", "Idempotency-Key 已用於另一個請求"),
         new("use a new key for a new request", "新的請求請使用新的鍵"));
     public static readonly Error InsufficientFunds = new("insufficient_funds", 422,
         new("The balance does not cover this", "餘額不足"),
         new("the available balance does not cover {0} {1}", "可用餘額不足以支付 {0} {1}"));
+    public static readonly Error MandateOfOtherCustomer = new("mandate_of_other_customer", 422,
+        new("The mandate is another customer's", "此授權屬於另一位客戶"),
+        new("{param} must be the customer of the mandate, or left out", "{param} 必須是授權所屬的客戶，或不提供"));
     public static readonly Error RefundExceedsCaptured = new("refund_exceeds_captured", 422,
         new("The refund exceeds what is left", "退款超出可退金額"),
         new("at most {0} {1} can still be refunded", "最多尚可退款 {0} {1}"));

@@ -93,6 +93,34 @@ public sealed class Fields
         return null;
     }
 
+    /// <summary>A whole number within bounds, both included.</summary>
+    public int? Whole(string name, int min, int max)
+    {
+        if (Find(name, required: false) is not { } value) return null;
+        if (value.ValueKind is JsonValueKind.Number && value.TryGetInt32(out var number) && number >= min && number <= max) return number;
+        Refuse(Errors.FieldInvalid.At(path + name, $"a whole number from {min} to {max}"));
+        return null;
+    }
+
+    /// <summary>A moment of RFC 3339 with any offset, to the millisecond, which is what answers and storage keep.</summary>
+    public DateTimeOffset? Time(string name)
+    {
+        if (Find(name, required: false) is not { } value) return null;
+        if (value.ValueKind is JsonValueKind.String && HongKong.TryParse(value.GetString(), out var at) && at.UtcDateTime.Year is >= 1970 and <= 2500)
+            return DateTimeOffset.FromUnixTimeMilliseconds(at.ToUnixTimeMilliseconds());
+        Refuse(Errors.FieldInvalid.At(path + name, "a time of RFC 3339 with an offset, such as 2026-11-23T10:00:00+08:00"));
+        return null;
+    }
+
+    /// <summary>The id of an object. What cannot be one is an object that is not there.</summary>
+    public Id<T>? Id<T>(string name, Error notFound, bool required = false) where T : IHasId
+    {
+        if (Text(name, 64, required) is not { } text) return null;
+        if (Foundation.Id<T>.TryParse(text, out var id)) return id;
+        Refuse(notFound with { Param = path + name });
+        return null;
+    }
+
     public Currency? Currency(string name, IReadOnlyCollection<Currency> allowed, bool required = false)
     {
         if (Find(name, required) is not { } value) return null;
@@ -108,12 +136,25 @@ public sealed class Fields
             : Refused<string>(Errors.FieldInvalid.At(path + name, "an absolute https URL"));
     }
 
+    /// <summary>A list of texts; null when there is none.</summary>
+    public IReadOnlyList<string>? Texts(string name, int maxCount, int maxLength, bool required = false)
+    {
+        if (Find(name, required) is not { } value) return null;
+        var items = value.ValueKind is JsonValueKind.Array ? value.EnumerateArray().ToList() : [];
+        if (items.Count >= 1 && items.Count <= maxCount && items.All(item => item.ValueKind is JsonValueKind.String && item.GetString()!.Length <= maxLength))
+            return [.. items.Select(item => item.GetString()!)];
+        return Refused<IReadOnlyList<string>>(Errors.FieldInvalid.At(path + name, $"a list of 1 to {maxCount} strings of at most {maxLength} characters"));
+    }
+
     public Fields? Object(string name, bool required = false)
     {
         if (Find(name, required) is not { } value) return null;
         return value.ValueKind is JsonValueKind.Object ? new Fields(value, path + name + ".", refusals)
             : Refused<Fields>(Errors.FieldInvalid.At(path + name, "an object"));
     }
+
+    /// <summary>The labels where they are given: on a change, null leaves them as they are.</summary>
+    public IReadOnlyDictionary<string, string>? MaybeMetadata(string name = "metadata") => Find(name, required: false) is null ? null : Metadata(name);
 
     /// <summary>The merchant's own labels: at most 50, a name of at most 40 characters, a value of at most 500.</summary>
     public IReadOnlyDictionary<string, string> Metadata(string name = "metadata")

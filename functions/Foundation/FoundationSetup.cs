@@ -1,3 +1,5 @@
+using Azure.Identity;
+using Azure.Messaging.ServiceBus;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
@@ -17,6 +19,11 @@ public static class FoundationSetup
         services.AddSingleton(provider => new SecretReader(
             SecretReader.Vault(provider.GetRequiredService<IConfiguration>()), provider.GetRequiredService<IConfiguration>(),
             provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<SecretReader>>()));
+        services.AddSingleton(provider => Connect(provider.GetRequiredService<IConfiguration>()));
+        services.AddSingleton<Outbox>();
+        services.AddSingleton<OutboxPump>();
+        services.AddHostedService(provider => provider.GetRequiredService<OutboxPump>());
+        services.AddSingleton<OutboxSweeper.Progress>();
         services.AddSingleton<Books>();
         services.AddSingleton<ActivityMarkers>();
         services.Replace(ServiceDescriptor.Singleton<ILoggerFactory>(provider =>
@@ -24,5 +31,13 @@ public static class FoundationSetup
                 provider.GetServices<ILoggerProvider>(), provider.GetRequiredService<IOptionsMonitor<LoggerFilterOptions>>(),
                 provider.GetService<IOptions<LoggerFactoryOptions>>(), provider.GetService<IExternalScopeProvider>()))));
         return services;
+    }
+
+    /// <summary>The bus, by the setting that the triggers name too: <c>ServiceBus</c>, or <c>ServiceBus:fullyQualifiedNamespace</c> with the managed identity.</summary>
+    private static ServiceBusClient Connect(IConfiguration configuration)
+    {
+        if (configuration["ServiceBus"] is { Length: > 0 } connection) return new ServiceBusClient(connection);
+        var name = configuration["ServiceBus:fullyQualifiedNamespace"] ?? throw new InvalidOperationException("Set ServiceBus or ServiceBus:fullyQualifiedNamespace.");
+        return new ServiceBusClient(name, new DefaultAzureCredential());
     }
 }

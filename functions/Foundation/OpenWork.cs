@@ -4,15 +4,15 @@ namespace Harbour.Foundation;
 /// The marker of a provider call whose outcome is not settled: the row <c>open|{object}</c>, written before the call and taken away
 /// by the commit that settles it. What a crash leaves behind is found through it.
 /// </summary>
-/// <param name="Kind">charge, capture, cancel or refund.</param>
+/// <param name="Kind">charge, capture, cancel, refund or mandate.</param>
 /// <param name="Object">The id of what is open: a charge, a refund, or one capture or cancellation of a charge.</param>
-/// <param name="Charge">The charge that it belongs to.</param>
-/// <param name="Claim">The row of the idempotency key that waits for the final answer.</param>
+/// <param name="Charge">The charge that it belongs to; of a mandate, the mandate itself.</param>
+/// <param name="Claim">The row of the idempotency key that waits for the final answer; null when no caller waits.</param>
 /// <param name="SentAt">When the provider call could first have been sent.</param>
 /// <param name="Due">When the provider is asked next.</param>
 /// <param name="Looks">How often it was asked.</param>
 /// <param name="Lapsed">True when it was given up as never received, and is looked at once more in case it landed after all.</param>
-public sealed record OpenWork(string Kind, string Object, string Charge, string Claim, DateTimeOffset SentAt, DateTimeOffset Due, int Looks = 0, bool Lapsed = false)
+public sealed record OpenWork(string Kind, string Object, string Charge, string? Claim, DateTimeOffset SentAt, DateTimeOffset Due, int Looks = 0, bool Lapsed = false)
 {
     /// <summary>How long after the marker a provider call may still begin. Past it, the call is not made at all.</summary>
     public static readonly TimeSpan SendWindow = TimeSpan.FromSeconds(15);
@@ -28,7 +28,10 @@ public sealed record OpenWork(string Kind, string Object, string Charge, string 
 
     public static string Key(string @object) => "open|" + @object;
 
-    public static OpenWork Begin(string kind, string @object, string charge, string claim, DateTimeOffset now) => new(kind, @object, charge, claim, now, now + Schedule[0]);
+    public static OpenWork Begin(string kind, string @object, string charge, string? claim, DateTimeOffset now) => new(kind, @object, charge, claim, now, now + Schedule[0]);
+
+    /// <summary>The key that waits for the final answer, as it is now.</summary>
+    public async Task<Row<Claim>?> ReadClaimAsync(Books books, Book book) => Claim is null ? null : await books.ReadAsync<Claim>(book, Claim);
 
     /// <summary>True once the next look is due. A client that asks in between does not put it off.</summary>
     public bool IsDue(DateTimeOffset now) => now >= Due;

@@ -44,7 +44,10 @@ public sealed record Posting(string Id, string Entry, string Type, string Source
 /// </summary>
 public static class LedgerKeys
 {
-    public static string Head(Account account, Currency currency) => $"head|{account.Name}|{currency.Code}";
+    /// <summary>The beginning of the keys of all heads.</summary>
+    public const string Heads = "head|";
+
+    public static string Head(Account account, Currency currency) => $"{Heads}{account.Name}|{currency.Code}";
 
     /// <summary>The beginning of the keys of an account's postings in one currency.</summary>
     public static string Postings(Account account, Currency currency) => $"post|{account.Name}|{currency.Code}|";

@@ -23,19 +23,76 @@ public sealed class LedgerBooks(Books books, TimeProvider time, ILogger<LedgerBo
     /// <summary>The currencies in which balances are kept.</summary>
     public static readonly IReadOnlyList<Currency> Currencies = [Currency.HKD, Currency.USD, Currency.CNY];
 
-    private static readonly string[] PostingColumns = ["RowKey", "Amount"];
+    private static readonly string[] PostingColumns = ["RowKey", "Amount"], KeyColumn = ["RowKey"];
+
+    /// <summary>All accounts that have a head, in the order of their postings' keys.</summary>
+    private static readonly IReadOnlyList<(Account Account, Currency Currency)> Kept =
+        [.. (from account in Account.Merchants from currency in Currencies select (account, currency)).OrderBy(a => LedgerKeys.Postings(a.account, a.currency), StringComparer.Ordinal)];
 
     /// <summary>Reads an account for its balance or for a debit.</summary>
-    public Task<Holding> ReadAsync(Book book, Account account, Currency currency, CancellationToken cancellation = default) =>
-        ReadAsync(book, account, currency, check: false, cancellation);
+    public async Task<Holding> ReadAsync(Book book, Account account, Currency currency, CancellationToken cancellation = default)
+    {
+        var readAt = time.GetUtcNow();
+        var row = await books.ReadAsync<Head>(book, LedgerKeys.Head(account, currency), cancellation);
+        return await ReadAsync(book, account, currency, row, readAt, check: false, cancellation);
+    }
 
     /// <summary>
-    /// Moves an account's head on, so that reading a balance stays cheap however many postings there are, and looks whether anything
-    /// slipped in behind the cut since the last time. A debit that is first wins; the next round tries again.
+    /// Moves the heads of a book on, so that reading a balance stays cheap however many postings there are, and looks whether anything
+    /// slipped in behind a cut since the last time. A debit that is first wins; the next round tries again. It reads only what is in
+    /// use: all heads in one scan, the postings of each, and one row of each gap between them, in which an account may have got its
+    /// first posting.
     /// </summary>
-    public async Task AdvanceAsync(Book book, Account account, Currency currency, string requestId)
+    public async Task AdvanceAsync(Book book, string requestId)
     {
-        var held = await ReadAsync(book, account, currency, check: true, default);
+        var readAt = time.GetUtcNow();
+        var heads = new Dictionary<string, Row<Head>>(StringComparer.Ordinal);
+        await foreach (var row in books.ScanAsync(book, LedgerKeys.Heads, LedgerKeys.Heads + Books.Last)) heads[row.RowKey] = Books.Row<Head>(row);
+
+        for (var i = 0; i < Kept.Count; i++)
+        {
+            var (account, currency) = Kept[i];
+            if (heads.TryGetValue(LedgerKeys.Head(account, currency), out var head))
+            {
+                await AdvanceAsync(book, account, currency, head, readAt, requestId);
+                continue;
+            }
+
+            var last = i;
+            while (last + 1 < Kept.Count && !heads.ContainsKey(LedgerKeys.Head(Kept[last + 1].Account, Kept[last + 1].Currency))) last++;
+            if (await FirstInUseAsync(book, i, last) is not { } found)
+            {
+                i = last;
+                continue;
+            }
+
+            i = found;
+            await AdvanceAsync(book, Kept[i].Account, Kept[i].Currency, null, readAt, requestId);
+        }
+    }
+
+    /// <summary>The first of these accounts that has a posting; null when none has. What lies between them and is not kept is passed over.</summary>
+    private async Task<int?> FirstInUseAsync(Book book, int first, int last)
+    {
+        var upTo = Prefix(last) + Books.Last;
+        while (first <= last)
+        {
+            if (await books.ScanAsync(book, Prefix(first), upTo, pageSize: 1, KeyColumn).Select(row => row.RowKey).FirstOrDefaultAsync() is not { } key) return null;
+            while (first <= last && string.CompareOrdinal(Prefix(first), key) < 0)
+            {
+                if (key.StartsWith(Prefix(first), StringComparison.Ordinal)) return first;
+                first++;
+            }
+        }
+
+        return null;
+
+        static string Prefix(int index) => LedgerKeys.Postings(Kept[index].Account, Kept[index].Currency);
+    }
+
+    private async Task AdvanceAsync(Book book, Account account, Currency currency, Row<Head>? row, DateTimeOffset readAt, string requestId)
+    {
+        var held = await ReadAsync(book, account, currency, row, readAt, check: true, default);
         if (held.Slip != 0)
         {
             Slips.Add(1);
@@ -48,10 +105,10 @@ public sealed class LedgerBooks(Books books, TimeProvider time, ILogger<LedgerBo
         await commit.SubmitAsync();
     }
 
-    private async Task<Holding> ReadAsync(Book book, Account account, Currency currency, bool check, CancellationToken cancellation)
+    /// <param name="row">The head as it was read, after <paramref name="readAt"/>.</param>
+    private async Task<Holding> ReadAsync(
+        Book book, Account account, Currency currency, Row<Head>? row, DateTimeOffset readAt, bool check, CancellationToken cancellation)
     {
-        var readAt = time.GetUtcNow();
-        var row = await books.ReadAsync<Head>(book, LedgerKeys.Head(account, currency), cancellation);
         var head = row?.Value ?? Head.Empty;
         var postings = new List<(long, DateTimeOffset)>();
         var upTo = LedgerKeys.PostingsAt(account, currency, check ? head.CheckedCut : head.Cut);

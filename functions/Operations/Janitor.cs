@@ -1,4 +1,5 @@
 using Harbour.Charges;
+using Harbour.Customers;
 using Harbour.Foundation;
 using Harbour.Ledger;
 using Harbour.Refunds;
@@ -9,11 +10,11 @@ namespace Harbour.Operations;
 
 /// <summary>
 /// Looks after the partitions in which something happened: asks the provider about outcomes that are still open when they are due,
-/// and moves the heads of the accounts on. Activity markers say which partitions those are. A marker goes when it is ten minutes old;
-/// what is due later has marked its own minute by then.
+/// and moves the heads of the accounts on. Activity markers say which partitions those are. A marker goes when it is ten minutes old and
+/// its partition's events are all on the bus; what is due later has marked its own minute by then.
 /// </summary>
 public sealed class Janitor(
-    Books books, ActivityMarkers activity, ChargeOperations charges, ChargeChanges changes, RefundOperations refunds, LedgerBooks ledger, Ids ids, TimeProvider time,
+    Books books, ActivityMarkers activity, ChargeOperations charges, ChargeChanges changes, RefundOperations refunds, MandateOperations mandates, LedgerBooks ledger, Outbox outbox, Ids ids, TimeProvider time,
     ILogger<Janitor> log)
 {
     /// <summary>How many open outcomes are asked about at once.</summary>
@@ -34,7 +35,7 @@ public sealed class Janitor(
             try
             {
                 await SweepAsync(book, now);
-                if (advanceHeads) await AdvanceHeadsAsync(book);
+                if (advanceHeads) await ledger.AdvanceAsync(book, "req_" + ids.NewKey());
             }
             catch (Exception e) when (e is not OperationCanceledException)
             {
@@ -44,7 +45,12 @@ public sealed class Janitor(
             }
         }
 
-        foreach (var mark in marks.Where(mark => mark.Minute <= now - Retire)) await activity.RetireAsync(mark);
+        foreach (var old in marks.Where(mark => mark.Minute <= now - Retire).GroupBy(mark => mark.Book))
+        {
+            // The sweep of the outbox finds its partitions by their markers too.
+            if (await outbox.HasPointersAsync(old.Key)) continue;
+            foreach (var mark in old) await activity.RetireAsync(mark);
+        }
     }
 
     /// <summary>When the earliest open outcome of the active partitions is due; null when nothing is open.</summary>
@@ -75,6 +81,9 @@ public sealed class Janitor(
             }
         });
 
+        // A marker goes only long after the request that set it has ended, so what opens after this read has a marker of its own.
+        if (open.Count == 0) return;
+
         // What is still open marks the minute in which it is due, so that these markers may go.
         foreach (var due in (await ReadOpenAsync(book, default)).Select(work => work.Due).Distinct()) await activity.MarkAsync(book, due > now ? due : now);
     }
@@ -88,15 +97,9 @@ public sealed class Janitor(
         {
             "charge" => charges.ResolveAsync(book, Id<Charge>.Parse(work.Object), requestId),
             "refund" => refunds.ResolveAsync(book, Id<Refund>.Parse(work.Object), requestId),
+            "mandate" => mandates.ResolveAsync(book, Id<Mandate>.Parse(work.Object), requestId),
             _ => changes.ResolveAsync(book, work.Object, Id<Charge>.Parse(work.Charge), requestId),
         };
-    }
-
-    private async Task AdvanceHeadsAsync(Book book)
-    {
-        var requestId = "req_" + ids.NewKey();
-        foreach (var account in Account.Merchants)
-            foreach (var currency in LedgerBooks.Currencies) await ledger.AdvanceAsync(book, account, currency, requestId);
     }
 
     private async Task<List<OpenWork>> ReadOpenAsync(Book book, CancellationToken cancellation)

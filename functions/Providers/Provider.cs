@@ -25,6 +25,21 @@ public interface IProvider
 
     /// <summary>Asks what became of a refund, by our id.</summary>
     Task<ProviderOutcome> FindRefundAsync(ProviderFindRefund find, CancellationToken cancellation);
+
+    /// <summary>Makes the provider's customer, under which payment methods are stored: <see cref="ProviderOutcome.KnownCustomer"/>.</summary>
+    Task<ProviderOutcome> CreateCustomerAsync(ProviderNewCustomer customer, CancellationToken cancellation);
+
+    /// <summary>
+    /// Stores a payment method for charges without the payer, and takes no money: <see cref="ProviderOutcome.KnownSetup"/>. Since it
+    /// takes none, it may be asked for again when its answer was lost.
+    /// </summary>
+    Task<ProviderOutcome> SetUpAsync(ProviderSetup setup, CancellationToken cancellation);
+
+    /// <summary>Asks how a setup that waits for the payer stands.</summary>
+    Task<ProviderOutcome> FindSetupAsync(ProviderFindSetup find, CancellationToken cancellation);
+
+    /// <summary>Forgets a stored payment method: <see cref="ProviderOutcome.Detached"/>, also when it was forgotten before.</summary>
+    Task<ProviderOutcome> DetachAsync(ProviderDetach detach, CancellationToken cancellation);
 }
 
 /// <summary>Automatic leaves it to the provider's rules; always asks for a challenge; never asks for an exemption where there is a choice.</summary>
@@ -38,7 +53,34 @@ public enum ThreeDSecureRequest { Automatic, Always, Never }
 /// <param name="RequestId">Passed on as <c>X-Request-ID</c>.</param>
 public sealed record ProviderCharge(
     string Charge, Mode Mode, Money Amount, string MethodType, string Token, bool CaptureNow, ThreeDSecureRequest ThreeDSecure,
-    string Merchant, string? Description, string? ReturnUrl, string RequestId);
+    string Merchant, string? Description, string? ReturnUrl, string RequestId)
+{
+    /// <summary>The provider's customer for whom the payment method is stored, for later charges without the payer; null stores nothing.</summary>
+    public string? StoreFor { get; init; }
+
+    /// <summary>The stored payment method that is charged without the payer, in place of <see cref="Token"/>; null when the payer is there.</summary>
+    public ProviderStored? Stored { get; init; }
+}
+
+/// <summary>A payment method that the provider keeps for charges without the payer.</summary>
+/// <param name="Customer">The provider's customer that it belongs to.</param>
+/// <param name="Method">The provider's token of it.</param>
+public sealed record ProviderStored(string Customer, string Method);
+
+/// <param name="Customer">Our id, and the provider's idempotency key. Nothing else is told: names and addresses stay here.</param>
+public sealed record ProviderNewCustomer(string Customer, Mode Mode, string Merchant, string RequestId);
+
+/// <param name="Mandate">Our id, and the provider's idempotency key.</param>
+/// <param name="Customer">The provider's customer.</param>
+/// <param name="Token">The provider's token of the payment method; never a card number.</param>
+/// <param name="ReturnUrl">Where the payer comes back to after an action, if the merchant named it.</param>
+public sealed record ProviderSetup(string Mandate, Mode Mode, string Customer, string MethodType, string Token, string Merchant, string? ReturnUrl, string RequestId);
+
+public sealed record ProviderFindSetup(string Reference, Mode Mode, string RequestId);
+
+/// <param name="Mandate">Our id.</param>
+/// <param name="Method">The provider's token of the stored payment method.</param>
+public sealed record ProviderDetach(string Mandate, Mode Mode, string Method, string RequestId);
 
 /// <param name="Key">Our id of this capture: the provider's idempotency key.</param>
 /// <param name="Final">True releases what is not captured.</param>
@@ -67,6 +109,15 @@ public abstract record ProviderOutcome
     /// <summary>The provider has the refund in this state: an explicit answer.</summary>
     public sealed record KnownRefund(ProviderRefundState Refund) : ProviderOutcome;
 
+    /// <summary>The provider has the customer under this id of its own.</summary>
+    public sealed record KnownCustomer(string Reference) : ProviderOutcome;
+
+    /// <summary>The provider has the setup of a stored payment method in this state: an explicit answer.</summary>
+    public sealed record KnownSetup(ProviderSetupState Setup) : ProviderOutcome;
+
+    /// <summary>The stored payment method is gone at the provider.</summary>
+    public sealed record Detached : ProviderOutcome;
+
     /// <summary>The provider refused, explicitly and for good.</summary>
     /// <param name="Code">One of our refusal codes: <c>card_declined</c>, <c>insufficient_funds</c>, <c>expired_card</c>…</param>
     /// <param name="DeclineCode">The issuer's reason in the provider's words, if any.</param>
@@ -90,7 +141,19 @@ public enum ProviderStatus { RequiresAction, Processing, Authorized, Succeeded, 
 /// <param name="RedirectUrl">Where the payer must go, while <see cref="ProviderStatus.RequiresAction"/>.</param>
 public sealed record ProviderPayment(
     string Reference, ProviderStatus Status, Money Amount, Money Captured, ProviderCard? Card, string? RedirectUrl,
-    string? FailureCode, string? DeclineCode);
+    string? FailureCode, string? DeclineCode)
+{
+    /// <summary>The payment method, when the payment was to store it; it is good for use only once the payment is authorised.</summary>
+    public ProviderStored? Stored { get; init; }
+}
+
+public enum ProviderSetupStatus { RequiresAction, Processing, Succeeded, Failed }
+
+/// <param name="Reference">The provider's own id of the setup: <c>seti_…</c>.</param>
+/// <param name="Stored">The stored payment method, once it succeeded.</param>
+/// <param name="RedirectUrl">Where the payer must go, while <see cref="ProviderSetupStatus.RequiresAction"/>.</param>
+public sealed record ProviderSetupState(
+    string Reference, ProviderSetupStatus Status, ProviderStored? Stored, ProviderCard? Card, string? RedirectUrl, string? FailureCode, string? DeclineCode);
 
 /// <param name="Brand">As in the API: <c>visa</c>, <c>mastercard</c>, <c>unionpay</c>…</param>
 /// <param name="Fingerprint">The same for the same card number, and says nothing about it.</param>

@@ -12,6 +12,9 @@ public sealed class Router(IEnumerable<IProvider> providers)
     /// <summary>The payment methods that can be charged.</summary>
     public static IReadOnlyCollection<string> Methods => ByMethod.Keys;
 
+    /// <summary>The payment methods that can be stored and charged without the payer.</summary>
+    public static readonly IReadOnlyCollection<string> Stored = ["card"];
+
     public IProvider For(string methodType) => Named(ByMethod[methodType]);
     public IProvider Named(string provider) => byName[provider];
 }

@@ -19,7 +19,7 @@ public sealed record RefundRequest(long? Amount, string? Reason, string? Referen
 /// more get through the first commit than the charge and the balance cover.
 /// </summary>
 public sealed class RefundOperations(
-    Books books, RefundStore store, ChargeLedger charges, LedgerBooks ledger, Router router, Idempotency idempotency, Ids ids, TimeProvider time,
+    Books books, RefundStore store, ChargeLedger charges, LedgerBooks ledger, Router router, Idempotency idempotency, TimeProvider time,
     ILogger<RefundOperations> log)
 {
     private static readonly Meter Meter = new("Harbour");
@@ -39,7 +39,7 @@ public sealed class RefundOperations(
         var held = await ledger.ReadAsync(call.Book, Account.MerchantAvailable, amount.Currency);
         if (held.Balance - amount < -call.Merchant.RefundAllowanceIn(amount.Currency)) return call.Problem(Errors.InsufficientFunds.At("amount", amount.Minor, amount.Currency));
 
-        var id = known is null ? ids.New<Refund>() : Id<Refund>.Parse(known.Value.Object);
+        var id = idempotency.IdFor<Refund>(known);
         var now = time.GetUtcNow();
         var refund = new Refund
         {
@@ -114,7 +114,7 @@ public sealed class RefundOperations(
         var (refund, marker) = (await store.FindAsync(book, id), await books.ReadAsync<OpenWork>(book, OpenWork.Key(id.Value)));
         if (refund is null || marker is null) return refund?.Value;
         if (await charges.FindAsync(book, refund.Value.Charge) is not { Value.Provider.Reference: { } reference }) throw new InvalidDataException($"The charge of {id} is gone.");
-        var claim = await books.ReadAsync<Claim>(book, marker.Value.Claim);
+        var claim = await marker.Value.ReadClaimAsync(books, book);
         var outcome = await router.Named(refund.Value.Provider).FindRefundAsync(new ProviderFindRefund(id.Value, book.Mode, reference, requestId), CancellationToken.None);
         return await SettleAsync(new Open(book, requestId, reference, refund, marker, claim, Looked: true), outcome);
     }
@@ -206,7 +206,7 @@ public sealed class RefundOperations(
         var refund = await store.FindAsync(work.Book, work.Refund.Value.Id);
         var marker = await books.ReadAsync<OpenWork>(work.Book, work.Marker.Key);
         if (refund is null || marker is null || refund.Value.Status != work.Refund.Value.Status) return null;
-        return work with { Refund = refund, Marker = marker, Claim = await books.ReadAsync<Claim>(work.Book, marker.Value.Claim) };
+        return work with { Refund = refund, Marker = marker, Claim = await marker.Value.ReadClaimAsync(books, work.Book) };
     }
 
     private static Answer Answering(Refund refund, Claim claim)

@@ -26,17 +26,8 @@ public sealed class RefundStore(Books books)
 
     /// <summary>A page of refunds, newest first; of one charge or of all.</summary>
     /// <param name="cursor">The last refund of the page before.</param>
-    public async Task<Page<Refund>> ListAsync(Book book, Id<Charge>? charge, Id<Refund>? cursor, int limit, CancellationToken cancellation)
-    {
-        var prefix = charge is { } of ? $"refunds_of|{of}|" : AllPrefix;
-        var found = await books.ScanAsync(book, prefix + (cursor is { } last ? Sortable.Invert(last.Key) : ""), prefix + Books.Last, limit + 1, cancellation: cancellation)
-            .Take(limit + 1).ToListAsync(cancellation);
-        var refunds = prefix == AllPrefix
-            ? found.Select(entity => Books.Row<Refund>(entity).Value)
-            : (await Task.WhenAll(found.Select(index => books.ReadAsync<Refund>(book, AllPrefix + index.RowKey[^Sortable.KeyLength..], cancellation)))).OfType<Row<Refund>>().Select(row => row.Value);
-        var page = refunds.Take(limit).ToList();
-        return new Page<Refund>(page, found.Count > limit ? page[^1].Id.Value : null);
-    }
+    public Task<Page<Refund>> ListAsync(Book book, Id<Charge>? charge, Id<Refund>? cursor, int limit, CancellationToken cancellation) =>
+        books.ListAsync(new Listing<Refund>(book, AllPrefix, refund => refund.Id) { Index = charge is { } of ? $"refunds_of|{of}|" : null }, cursor, limit, cancellation);
 
     private static string IndexKey(Refund refund) => $"refunds_of|{refund.Charge}|{Sortable.Invert(refund.Id.Key)}";
 }

@@ -69,6 +69,7 @@ internal static class Cards
         Does("tok_timeout_not_charged", "4242", CardBehaviour.Hang),
         Does("tok_provider_error", "4242", CardBehaviour.TakeAndFail),
         Does("tok_provider_busy", "4242", CardBehaviour.Busy),
+        Does("tok_recurring_stolen", "9979", CardBehaviour.FailOffSession) with { Failures = int.MaxValue, Code = "card_declined", DeclineCode = "stolen_card" },
 
         Approves("pm_card_visa", "visa", "4242"),
         Approves("pm_card_mastercard", "mastercard", "4444"),
@@ -96,7 +97,7 @@ internal static class Cards
         if (token.StartsWith("pm_", StringComparison.Ordinal)) return Find("tok_" + token[3..]);
         return token.StartsWith(RecurringFails, StringComparison.Ordinal)
             && int.TryParse(token.AsSpan(RecurringFails.Length), NumberStyles.None, CultureInfo.InvariantCulture, out var failures)
-            ? Does(token, "0341", CardBehaviour.FailOffSession) with { Failures = failures, Code = "card_declined", DeclineCode = "generic_decline" }
+            ? Does(token, "0341", CardBehaviour.FailOffSession) with { Failures = failures, Code = "card_declined", DeclineCode = "insufficient_funds" }
             : null;
     }
 

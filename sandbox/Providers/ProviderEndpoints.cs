@@ -21,6 +21,8 @@ internal static class ProviderEndpoints
         {
             if (name != "stripe") return Missing($"There is no simulated provider called {name}.");
             if (outcome is not ("success" or "failure")) return Results.Problem("Say ?outcome=success or ?outcome=failure.", statusCode: 400);
+            if (stripe.AuthenticateSetup(reference, outcome == "success", out var returnUrl))
+                return returnUrl is null ? Results.Json(new { reference, outcome }) : Results.Redirect(returnUrl);
             if (stripe.Authenticate(reference, outcome == "success") is not { } payment) return Missing("No payment with this reference waits for a challenge.");
             return payment.ReturnUrl is { } back ? Results.Redirect(back) : Results.Json(payment);
         });

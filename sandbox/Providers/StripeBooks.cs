@@ -22,6 +22,15 @@ internal sealed record StripePayment
     public string? Charge { get; init; }
     public string? Description { get; init; }
     public string? ReturnUrl { get; init; }
+
+    /// <summary>Stripe's customer, where the payment method is stored or was.</summary>
+    public string? Customer { get; init; }
+
+    /// <summary>The stored payment method that is charged, or that this payment stores.</summary>
+    public string? Method { get; init; }
+
+    /// <summary>True when the payment stores its payment method for the customer, once it is authorised.</summary>
+    public bool Stores { get; init; }
     public bool OffSession { get; init; }
     public bool Authenticated { get; init; }
     public string? ErrorCode { get; init; }
@@ -49,7 +58,8 @@ internal sealed record StripeRefund
 internal sealed record StripeKept(Mode Mode, string Key, string Fingerprint, long At, int Status, JsonObject Body);
 
 /// <summary>All that one request changed: one line of the journal, so it is there whole or not at all.</summary>
-internal sealed record StripeChange(StripePayment? Payment, StripeRefund? Refund, StripeKept? Kept);
+internal sealed record StripeChange(
+    StripePayment? Payment, StripeRefund? Refund, StripeKept? Kept, StripeCustomer? Customer = null, StripeSetup? Setup = null, StripeMethod? Method = null);
 
 /// <summary>
 /// All that the simulated Stripe knows. Payments and refunds are immutable and replaced whole; they are listed in the order of their
@@ -64,7 +74,10 @@ internal sealed class StripeBooks : IDisposable
     private readonly Dictionary<string, List<string>> refundsByPayment = new(StringComparer.Ordinal);
     private readonly Dictionary<string, string> paymentByCharge = new(StringComparer.Ordinal);
     private readonly Dictionary<(Mode, string), StripeKept> kept = [];
-    private readonly Dictionary<(Mode, string, string), int> offSessionFailures = [];
+    private readonly Dictionary<(Mode, string), int> offSessionFailures = [];
+    private readonly Dictionary<(Mode, string), StripeCustomer> customers = [];
+    private readonly Dictionary<(Mode, string), StripeSetup> setups = [];
+    private readonly Dictionary<(Mode, string), StripeMethod> methods = [];
     private readonly List<StripePayment> payments = [];
     private readonly List<StripeRefund> refunds = [];
     private readonly Journal<StripeChange> journal;
@@ -104,7 +117,12 @@ internal sealed class StripeBooks : IDisposable
     public StripeKept? Kept(Mode mode, string key, long now) =>
         kept.TryGetValue((mode, key), out var answer) && answer.At + KeptSeconds > now ? answer : null;
 
-    public int OffSessionFailures(Mode mode, string token, string merchant) => offSessionFailures.GetValueOrDefault((mode, token, merchant));
+    public StripeCustomer? Customer(Mode mode, string id) => customers.GetValueOrDefault((mode, id));
+    public StripeSetup? Setup(Mode mode, string id) => setups.GetValueOrDefault((mode, id));
+    public StripeMethod? Method(Mode mode, string id) => methods.GetValueOrDefault((mode, id));
+
+    /// <summary>How many charges without the payer were declined on the payment method of this payment.</summary>
+    public int OffSessionFailures(StripePayment payment) => offSessionFailures.GetValueOrDefault(CountedAs(payment));
 
     /// <summary>Writes a change down, and only then lets it be seen.</summary>
     public void Commit(StripeChange change)
@@ -126,11 +144,21 @@ internal sealed class StripeBooks : IDisposable
             ids.Add(refund.Id);
         }
 
+        if (change.Customer is { } customer) customers[(customer.Mode, customer.Id)] = customer;
+        if (change.Setup is { } setup)
+        {
+            setups[(setup.Mode, setup.Id)] = setup;
+            if (setup.Status == "succeeded") Attach(new StripeMethod(setup.Method, setup.Mode, setup.Token, setup.Customer));
+        }
+
+        if (change.Method is { } method) methods[(method.Mode, method.Id)] = method;
         if (change.Kept is { } answer) kept[(answer.Mode, answer.Key)] = answer;
     }
 
     private void Put(StripePayment payment)
     {
+        if (payment is { Stores: true, Method: { } stored, Status: "succeeded" or "requires_capture" })
+            Attach(new StripeMethod(stored, payment.Mode, payment.Token, payment.Customer));
         if (payment.Charge is not null) paymentByCharge[payment.Charge] = payment.Id;
         if (paymentIndex.TryGetValue(payment.Id, out var index))
         {
@@ -141,7 +169,13 @@ internal sealed class StripeBooks : IDisposable
         paymentIndex[payment.Id] = payments.Count;
         payments.Add(payment);
         if (!payment.OffSession || payment.ErrorCode is null) return;
-        var failures = (payment.Mode, payment.Token, payment.Metadata.GetValueOrDefault("harbour_merchant", ""));
-        offSessionFailures[failures] = offSessionFailures.GetValueOrDefault(failures) + 1;
+        offSessionFailures[CountedAs(payment)] = OffSessionFailures(payment) + 1;
     }
+
+    /// <summary>What stores it makes it known once: it stays detached when the payment changes afterwards.</summary>
+    private void Attach(StripeMethod method) => methods.TryAdd((method.Mode, method.Id), method);
+
+    /// <summary>A stored payment method counts for itself; a token that was never stored, for each merchant.</summary>
+    private static (Mode, string) CountedAs(StripePayment payment) =>
+        (payment.Mode, payment.Method ?? $"{payment.Token} {payment.Metadata.GetValueOrDefault("harbour_merchant", "")}");
 }

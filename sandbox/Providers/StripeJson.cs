@@ -26,7 +26,7 @@ internal static class StripeJson
             ["confirmation_method"] = "automatic",
             ["created"] = payment.Created,
             ["currency"] = payment.Currency,
-            ["customer"] = null,
+            ["customer"] = payment.Customer,
             ["description"] = payment.Description,
             ["last_payment_error"] = payment.ErrorCode is null ? null : CardError(payment),
             ["latest_charge"] = payment.Charge is null ? null : expandCharge ? Charge(payment) : payment.Charge,
@@ -41,6 +41,7 @@ internal static class StripeJson
                 : null,
             ["payment_method"] = payment.ErrorCode is null ? Method(payment) : null,
             ["payment_method_types"] = new JsonArray("card"),
+            ["setup_future_usage"] = payment.Stores ? "off_session" : null,
             ["status"] = payment.Status,
         };
     }
@@ -79,21 +80,21 @@ internal static class StripeJson
     /// <summary>A declined card, as an error object without its envelope.</summary>
     public static JsonObject CardError(StripePayment payment)
     {
+        var error = CardError(payment.Token, Method(payment), payment.ErrorCode!, payment.DeclineCode);
+        error["charge"] = payment.Charge;
+        return error;
+    }
+
+    public static JsonObject CardError(string token, string method, string code, string? declineCode)
+    {
         var error = new JsonObject
         {
             ["type"] = "card_error",
-            ["code"] = payment.ErrorCode,
+            ["code"] = code,
             ["message"] = "Your card was declined.",
-            ["charge"] = payment.Charge,
-            ["payment_method"] = new JsonObject
-            {
-                ["id"] = Method(payment),
-                ["object"] = "payment_method",
-                ["type"] = "card",
-                ["card"] = CardDetails(payment),
-            },
+            ["payment_method"] = new JsonObject { ["id"] = method, ["object"] = "payment_method", ["type"] = "card", ["card"] = CardDetails(token) },
         };
-        if (payment.DeclineCode is not null) error["decline_code"] = payment.DeclineCode;
+        if (declineCode is not null) error["decline_code"] = declineCode;
         return error;
     }
 
@@ -125,15 +126,15 @@ internal static class StripeJson
             ["paid"] = !failed,
             ["payment_intent"] = payment.Id,
             ["payment_method"] = Method(payment),
-            ["payment_method_details"] = new JsonObject { ["type"] = "card", ["card"] = CardDetails(payment) },
+            ["payment_method_details"] = new JsonObject { ["type"] = "card", ["card"] = CardDetails(payment.Token, payment.Authenticated) },
             ["refunded"] = payment.Captured > 0 && payment.Refunded == payment.Captured,
             ["status"] = failed ? "failed" : "succeeded",
         };
     }
 
-    private static JsonObject CardDetails(StripePayment payment)
+    public static JsonObject CardDetails(string token, bool authenticated = false)
     {
-        var card = Cards.Find(payment.Token)!;
+        var card = Cards.Find(token)!;
         return new JsonObject
         {
             ["brand"] = card.Brand,
@@ -144,7 +145,7 @@ internal static class StripeJson
             ["funding"] = "credit",
             ["last4"] = card.Last4,
             ["network"] = card.Brand,
-            ["three_d_secure"] = payment.Authenticated
+            ["three_d_secure"] = authenticated
                 ? new JsonObject
                 {
                     ["authentication_flow"] = "challenge",
@@ -156,10 +157,10 @@ internal static class StripeJson
         };
     }
 
-    private static string Method(StripePayment payment) =>
-        payment.Token.StartsWith("tok_", StringComparison.Ordinal) ? string.Create(CultureInfo.InvariantCulture, $"pm_{payment.Token[4..]}") : payment.Token;
+    private static string Method(StripePayment payment) => payment.Method
+        ?? (payment.Token.StartsWith("tok_", StringComparison.Ordinal) ? string.Create(CultureInfo.InvariantCulture, $"pm_{payment.Token[4..]}") : payment.Token);
 
-    private static JsonObject Metadata(Dictionary<string, string> metadata)
+    public static JsonObject Metadata(Dictionary<string, string> metadata)
     {
         var json = new JsonObject();
         foreach (var (key, value) in metadata) json[key] = value;

@@ -21,13 +21,20 @@ internal sealed record StripeRequest(Mode Mode, bool IsPost, string[] Path, IRea
 /// <param name="Payment">The payment as the request leaves it, and <paramref name="Refund"/> the refund it made.</param>
 /// <param name="Hangs">The answer never comes.</param>
 internal sealed record StripeReply(
-    int Status, JsonObject Body, bool Begun = false, StripePayment? Payment = null, StripeRefund? Refund = null, bool Hangs = false);
+    int Status, JsonObject Body, bool Begun = false, StripePayment? Payment = null, StripeRefund? Refund = null, bool Hangs = false)
+{
+    public StripeCustomer? Customer { get; init; }
+    public StripeSetup? Setup { get; init; }
+
+    /// <summary>A stored payment method as the request leaves it.</summary>
+    public StripeMethod? Method { get; init; }
+}
 
 /// <summary>
 /// What Stripe does with each request: the rules of PaymentIntents and refunds, as far as the sandbox needs them. Nothing is changed
 /// here; the reply says what is to be changed.
 /// </summary>
-internal sealed class StripeRules(StripeBooks books, TimeProvider time, Ids ids, Func<StripePayment, string> link)
+internal sealed class StripeRules(StripeBooks books, TimeProvider time, Ids ids, Func<StripePayment, string> link, StripeStored stored)
 {
     private const long MostPerPayment = 99_999_999;
 
@@ -44,7 +51,7 @@ internal sealed class StripeRules(StripeBooks books, TimeProvider time, Ids ids,
         (true, ["refunds"]) => Refund(request),
         (false, ["refunds"]) => ListRefunds(request),
         (false, ["refunds", var id]) => books.Refund(request.Mode, id) is { } refund ? new(200, StripeJson.Refund(refund)) : Missing("refund", id, "id"),
-        _ => new(404, StripeJson.Error("invalid_request_error", null, "Unrecognized request URL.")),
+        _ => stored.Handle(request) ?? new(404, StripeJson.Error("invalid_request_error", null, "Unrecognized request URL.")),
     };
 
     /// <summary>The payer ends a challenge. Null if the payment does not wait for one.</summary>
@@ -70,7 +77,15 @@ internal sealed class StripeRules(StripeBooks books, TimeProvider time, Ids ids,
         if (request["payment_method_data[card][number]"] is not null)
             return new(402, StripeJson.Error("invalid_request_error", null, "Sending credit card numbers directly is unsafe."));
         const string tokenParam = "payment_method_data[card][token]";
-        var token = request["payment_method"] ?? request[tokenParam];
+        var customer = request["customer"];
+        if (customer is not null && books.Customer(request.Mode, customer) is null) return Missing("customer", customer, "customer");
+        var stores = request["setup_future_usage"] is not null;
+        if (stores && customer is null) return Invalid("parameter_missing", "A customer is needed here.", "customer");
+        // A stored payment method is charged for the customer that it is stored for, and nobody else.
+        var kept = request["payment_method"] is { } method ? books.Method(request.Mode, method) : null;
+        if (kept is not null && (kept.Customer is null || kept.Customer != customer))
+            return Invalid("resource_missing", "The payment method does not belong to this customer.", "payment_method");
+        var token = kept?.Token ?? request["payment_method"] ?? request[tokenParam];
         if (token is null) return Invalid("parameter_missing", "A payment method is required.", "payment_method");
         if (Cards.Find(token) is not { } card)
             return request["payment_method"] is null
@@ -91,6 +106,9 @@ internal sealed class StripeRules(StripeBooks books, TimeProvider time, Ids ids,
             Description = request["description"],
             ReturnUrl = request["return_url"],
             OffSession = request["off_session"] == "true",
+            Customer = customer,
+            Method = kept?.Id ?? (stores ? NewId("pm_") : null),
+            Stores = stores,
         };
         return request["confirm"] == "true" ? Charge(request, payment, card) : Done(request, payment);
     }
@@ -117,7 +135,7 @@ internal sealed class StripeRules(StripeBooks books, TimeProvider time, Ids ids,
 
         payment = payment with { Charge = NewId("ch_") };
         var failures = card.Behaviour == CardBehaviour.FailOffSession && payment.OffSession
-            ? books.OffSessionFailures(payment.Mode, payment.Token, payment.Metadata.GetValueOrDefault("harbour_merchant", ""))
+            ? books.OffSessionFailures(payment)
             : card.Failures;
         return card.Behaviour switch
         {
@@ -238,10 +256,10 @@ internal sealed class StripeRules(StripeBooks books, TimeProvider time, Ids ids,
     private static StripePayment Failed(StripePayment payment, string code, string? declineCode) =>
         payment with { Status = "requires_payment_method", ErrorCode = code, DeclineCode = declineCode };
 
-    private static StripeReply Missing(string kind, string id, string param) =>
+    internal static StripeReply Missing(string kind, string id, string param) =>
         new(404, StripeJson.Error("invalid_request_error", "resource_missing", $"No such {kind}: '{id}'", param));
 
-    private static StripeReply Invalid(string? code, string message, string param) =>
+    internal static StripeReply Invalid(string? code, string message, string param) =>
         new(400, StripeJson.Error("invalid_request_error", code, message, param));
 
     /// <summary>Stripe's minimum charge of the currencies that Harbour settles in.</summary>

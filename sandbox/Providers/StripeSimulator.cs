@@ -32,7 +32,7 @@ public sealed class StripeSimulator : IAsyncDisposable
     {
         books = new StripeBooks(dataDirectory);
         ids = new Ids(time);
-        rules = new StripeRules(books, time, ids, ChallengeLink);
+        rules = new StripeRules(books, time, ids, payment => ChallengeLink(payment.Id), new StripeStored(books, time, ids, ChallengeLink));
         chance = new Random(seed);
     }
 
@@ -90,6 +90,20 @@ public sealed class StripeSimulator : IAsyncDisposable
             if (rules.Authenticate(payment, success) is not { } after) return null;
             books.Commit(new StripeChange(after, null, null));
             return Row(after);
+        }
+    }
+
+    /// <summary>The payer ends the challenge of a setup. False if there is no such setup, or it does not wait for one.</summary>
+    /// <param name="returnUrl">Where the payer goes then, if the merchant said so.</param>
+    public bool AuthenticateSetup(string reference, bool success, out string? returnUrl)
+    {
+        lock (gate)
+        {
+            var setup = books.Setup(Mode.Test, reference) ?? books.Setup(Mode.Live, reference);
+            returnUrl = setup?.ReturnUrl;
+            if (setup is not { Status: "requires_action" }) return false;
+            books.Commit(new StripeChange(null, null, null, Setup: StripeStored.Authenticate(setup, success)));
+            return true;
         }
     }
 
@@ -216,12 +230,13 @@ public sealed class StripeSimulator : IAsyncDisposable
         if (failing && reply.Begun) reply = reply with { Status = 500, Body = StripeRules.ServerError() };
         if (reply.Begun)
             books.Commit(new StripeChange(reply.Payment, reply.Refund,
-                key is null ? null : new StripeKept(request.Mode, key, fingerprint, rules.Now, reply.Hangs ? 0 : reply.Status, reply.Body)));
+                key is null ? null : new StripeKept(request.Mode, key, fingerprint, rules.Now, reply.Hangs ? 0 : reply.Status, reply.Body),
+                reply.Customer, reply.Setup, reply.Method));
         return (reply.Status, Bytes(reply.Body), reply.Hangs);
     }
 
-    private string ChallengeLink(StripePayment payment) =>
-        new Uri(PublicAddress, $"/sandbox/providers/stripe/payments/{payment.Id}/authenticate").ToString();
+    private string ChallengeLink(string reference) =>
+        new Uri(PublicAddress, $"/sandbox/providers/stripe/payments/{reference}/authenticate").ToString();
 
     private static async Task<StripeRequest> ReadAsync(HttpRequest request, Mode mode)
     {

@@ -1,5 +1,7 @@
 using System.Linq.Expressions;
 using System.Reflection;
+using Azure.Messaging.ServiceBus;
+using Harbour.Sandbox.Bus;
 using Harbour.Sandbox.Durable;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Azure.Functions.Worker;
@@ -38,6 +40,8 @@ internal static class FunctionCall
         var type = parameter.ParameterType;
         var trigger = Expression.Property(invocation, nameof(Invocation.TriggerValue));
         if (parameter.IsDefined(typeof(ActivityTriggerAttribute))) return Expression.Call(Expression.Convert(trigger, typeof(ActivityInput)), nameof(ActivityInput.Read), [type]);
+        if (parameter.IsDefined(typeof(ServiceBusTriggerAttribute))) return BindMessage(function, type, invocation);
+        if (type == typeof(ServiceBusMessageActions)) return Expression.Convert(trigger, type);
         if (parameter.IsDefined(typeof(TriggerBindingAttribute), inherit: true)) return Expression.Convert(trigger, type);
         if (parameter.IsDefined(typeof(DurableClientAttribute)) && type == typeof(DurableTaskClient)) return Service(type, invocation);
         if (type == typeof(FunctionContext)) return invocation;
@@ -49,6 +53,16 @@ internal static class FunctionCall
 
     private static MethodCallExpression Service(Type type, ParameterExpression invocation) =>
         Expression.Call(typeof(ServiceProviderServiceExtensions), nameof(ServiceProviderServiceExtensions.GetRequiredService), [type], Expression.Property(invocation, nameof(FunctionContext.InstanceServices)));
+
+    /// <summary>A message is given as it is, or as its body.</summary>
+    private static MemberExpression BindMessage(string function, Type type, ParameterExpression invocation)
+    {
+        var delivery = Expression.Convert(Expression.Property(invocation, nameof(Invocation.TriggerValue)), typeof(Delivery));
+        if (type == typeof(ServiceBusReceivedMessage)) return Expression.Property(delivery, nameof(Delivery.Message));
+        if (type == typeof(string)) return Expression.Property(delivery, nameof(Delivery.Text));
+        if (type == typeof(BinaryData)) return Expression.Property(delivery, nameof(Delivery.Body));
+        throw new InvalidOperationException($"Function {function}: a message is bound to ServiceBusReceivedMessage, string or BinaryData, not to {type.Name}.");
+    }
 
     private static Expression Await(MethodCallExpression call)
     {

@@ -13,7 +13,7 @@ public sealed class Invocation(Function function, object triggerValue, IServiceP
 
     public Function Function { get; } = function;
 
-    /// <summary>What the trigger's parameter receives: the HTTP request, the timer's info.</summary>
+    /// <summary>What the trigger's parameter receives: the HTTP request, the timer's info, the message under way.</summary>
     public object TriggerValue { get; } = triggerValue;
 
     /// <summary>What the function returned, or what a middleware put in its place.</summary>

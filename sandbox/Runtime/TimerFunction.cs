@@ -22,6 +22,7 @@ internal sealed class TimerFunction
     private readonly ILogger _logger;
     private ScheduleStatus? _status;
     private bool _missed;
+    private bool _unsaved;
 
     public TimerFunction(Function function, TimerTriggerAttribute trigger, FunctionRunner runner, TableClient table, ILogger logger)
     {
@@ -52,7 +53,8 @@ internal sealed class TimerFunction
     }
 
     /// <summary>Runs it once, whatever it missed. A failure is logged and the schedule goes on, as in the real host.</summary>
-    public async Task RunAsync(DateTimeOffset now, CancellationToken cancellation)
+    /// <param name="save">False where <see cref="SaveAsync"/> follows soon, and one write is enough for many runs.</param>
+    public async Task RunAsync(DateTimeOffset now, CancellationToken cancellation, bool save = true)
     {
         var info = new TimerInfo { IsPastDue = _missed, ScheduleStatus = _status };
         _missed = false;
@@ -70,8 +72,18 @@ internal sealed class TimerFunction
             _logger.LogError(e, "Timer function {Function} failed", Name);
         }
 
-        if (_status is not null)
-            _status = await WriteStatusAsync(new() { Last = now.UtcDateTime, Next = ToUtc(NextDue), LastUpdated = now.UtcDateTime }, cancellation);
+        if (_status is null) return;
+        _status = new() { Last = now.UtcDateTime, Next = ToUtc(NextDue), LastUpdated = now.UtcDateTime };
+        _unsaved = true;
+        if (save) await SaveAsync(cancellation);
+    }
+
+    /// <summary>Writes the status of the last run, unless it is written already.</summary>
+    public async Task SaveAsync(CancellationToken cancellation)
+    {
+        if (!_unsaved) return;
+        await WriteStatusAsync(_status!, cancellation);
+        _unsaved = false;
     }
 
     private DateTimeOffset? After(DateTimeOffset moment) => _schedule.GetNextOccurrence(moment, TimeZoneInfo.Utc);

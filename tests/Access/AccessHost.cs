@@ -27,7 +27,7 @@ public sealed class AccessHost(SandboxFixture sandbox) : IAsyncLifetime
         host = await sandbox.StartHostAsync(new SandboxOptions
         {
             FunctionClasses = classes,
-            Configure = builder => builder.Services
+            Configure = builder => builder.Services.WithoutWorkBesideRequests()
                 .AddSingleton(new Routes(classes))
                 .AddSingleton(s => new Storage(s.GetRequiredService<IConfiguration>(), o => o.AddPolicy(Storage, HttpPipelinePosition.PerRetry))),
         });

@@ -17,8 +17,11 @@ public sealed partial class CodeConventionTests
         ["Providers"] = ["Foundation"],
         ["Risk"] = ["Foundation"],
         ["Ledger"] = ["Foundation", "Access", "Merchants"],
+        ["Charges"] = [.. Base, "Customers"],
         ["Refunds"] = [.. Base, "Charges"],
-        ["Operations"] = [.. Base, "Charges", "Refunds"],
+        ["Subscriptions"] = [.. Base, "Customers", "Charges"],
+        ["Operations"] = [.. Base, "Customers", "Charges", "Refunds"],
+        ["Requests"] = ["Foundation", "Access"],
     };
 
     [Fact]
@@ -39,7 +42,7 @@ public sealed partial class CodeConventionTests
         var wrong = from file in Repository.Sources("functions")
                     let folder = Path.GetFileName(Path.GetDirectoryName(file))!
                     from store in Stores().Matches(Code(file)).Select(m => m.Value).Distinct()
-                    where !store.StartsWith(folder.TrimEnd('s'), StringComparison.Ordinal) && store is not ("MerchantStore" or "CredentialStore")
+                    where !File.Exists(Path.Combine(Path.GetDirectoryName(file)!, store + ".cs")) && store is not ("MerchantStore" or "CredentialStore")
                     select $"{folder}/{Path.GetFileName(file)} uses {store}";
         Assert.Empty(wrong);
     }

@@ -6,7 +6,9 @@ namespace Harbour.Tests.Foundation;
 
 public sealed class FieldsTests
 {
-    private const string Rest = "\"currency\":\"HKD\",\"payment_method\":{\"type\":\"card\",\"token\":\"tok_visa\"}";
+    private const string Method = "\"payment_method\":{\"type\":\"card\",\"token\":\"tok_visa\"}";
+    private const string Rest = "\"currency\":\"HKD\"," + Method;
+    private const string Mandate = "\"mandate\":\"man_01jdb0000000000000000000ab\"";
 
     [Theory]
     [InlineData("{\"amount\":0," + Rest + "}", "amount_too_small", "amount")]
@@ -38,6 +40,12 @@ public sealed class FieldsTests
     [InlineData("{\"amount\":500,\"metadata\":{\"a\":\"\\u0007\"}," + Rest + "}", "field_invalid", "metadata")]
     [InlineData("{\"amount\":500,\"metadata\":[]," + Rest + "}", "field_invalid", "metadata")]
     [InlineData("{\"amount\":500,\"customer\":\"cus_1\"," + Rest + "}", "customer_not_found", "customer")]
+    [InlineData("{\"amount\":500,\"setup_mandate\":true," + Rest + "}", "field_required", "customer")]
+    [InlineData("{\"amount\":500,\"currency\":\"HKD\",\"mandate\":\"man_1\"," + Method + "}", "mandate_not_found", "mandate")]
+    [InlineData("{\"amount\":500,\"currency\":\"HKD\"," + Mandate + "," + Method + "}", "field_invalid", "payment_method.token")]
+    [InlineData("{\"amount\":500,\"currency\":\"HKD\"," + Mandate + ",\"setup_mandate\":true}", "field_invalid", "setup_mandate")]
+    [InlineData("{\"amount\":500,\"currency\":\"HKD\"," + Mandate + ",\"three_d_secure\":\"never\"}", "field_invalid", "three_d_secure")]
+    [InlineData("{\"amount\":500,\"currency\":\"HKD\"," + Mandate + ",\"return_url\":\"https://a.example\"}", "field_invalid", "return_url")]
     [InlineData("{\"amount\":500,\"currency\":\"HKD\",\"payment_method\":{\"type\":\"card\",\"number\":\"1\"}}", "raw_card_data_refused", "payment_method.number")]
     [InlineData("{\"amount\":500,\"currency\":\"HKD\",\"payment_method\":{\"type\":\"card\",\"card\":{\"cvc\":\"1\"}}}", "raw_card_data_refused", "payment_method.card.cvc")]
     [InlineData("{\"amount\":500,\"currency\":\"HKD\",\"payment_method\":{\"type\":\"card\",\"token\":\"4242424242424242\"}}", "raw_card_data_refused", "payment_method.token")]

@@ -7,32 +7,19 @@ using Microsoft.Extensions.DependencyInjection;
 namespace Harbour.Tests.Operations;
 
 [Collection(nameof(UsesSandbox))]
-public sealed class JanitorTests(SandboxFixture sandbox) : IAsyncLifetime
+public sealed class JanitorTests(SandboxFixture sandbox) : OwnHost(sandbox)
 {
+    private readonly SandboxFixture sandbox = sandbox;
     private readonly Wire wire = new();
-    private SandboxHost host = null!;
-    private HttpClient http = null!;
-    private Api api = null!;
 
-    public async Task InitializeAsync()
+    protected override SandboxOptions Options => new()
     {
-        host = await sandbox.StartHostAsync(new SandboxOptions
+        Configure = builder =>
         {
-            Configure = builder =>
-            {
-                builder.Services.AddSingleton<StripeWire>(inner => { wire.InnerHandler = inner; return wire; });
-                builder.Configuration.AddInMemoryCollection([new("Stripe:TimeoutSeconds", "0.5")]);
-            },
-        });
-        http = new HttpClient { BaseAddress = host.BaseAddress };
-        api = new Api(http);
-    }
-
-    public async Task DisposeAsync()
-    {
-        http.Dispose();
-        await host.DisposeAsync();
-    }
+            builder.Services.AddSingleton<StripeWire>(inner => { wire.InnerHandler = inner; return wire; });
+            builder.Configuration.AddInMemoryCollection([new("Stripe:TimeoutSeconds", "0.5")]);
+        },
+    };
 
     [Theory]
     [InlineData("tok_timeout", "succeeded", 12194)]
@@ -41,103 +28,103 @@ public sealed class JanitorTests(SandboxFixture sandbox) : IAsyncLifetime
     public async Task An_unknown_outcome_is_202_and_resolves_by_itself(string token, string final, long available)
     {
         var key = Api.NewKey();
-        var first = await api.ChargeAsync(Api.Charge(token), key);
+        var first = await Shop.ChargeAsync(Api.Charge(token), key);
         Assert.Equal((202, "unknown"), (first.Status, first.State));
-        Assert.Equal(0, await api.AvailableAsync());
+        Assert.Equal(0, await Shop.AvailableAsync());
 
-        await api.AdvanceAsync("02:00:00");
-        var charge = await api.GetAsync("/v1/charges/" + first.Id);
+        await Shop.AdvanceAsync("02:00:00");
+        var charge = await Shop.GetAsync("/v1/charges/" + first.Id);
         Assert.Equal(final, charge.State);
-        Assert.Equal(available, await api.AvailableAsync());
-        var again = await api.ChargeAsync(Api.Charge(token), key);
+        Assert.Equal(available, await Shop.AvailableAsync());
+        var again = await Shop.ChargeAsync(Api.Charge(token), key);
         Assert.Equal(final == "succeeded" ? 201 : 402, again.Status);
         Assert.Equal("true", again["Idempotent-Replayed"]);
         if (final == "failed") Assert.Equal("not_processed", charge.Body["failure"]!["code"]!.GetValue<string>());
-        Assert.Equal(final == "succeeded" ? 1 : 0, host.Stripe!.Payments().Count(p => p.Charge == first.Id));
+        Assert.Equal(final == "succeeded" ? 1 : 0, Host.Stripe!.Payments().Count(p => p.Charge == first.Id));
     }
 
     [Fact]
     public async Task Absence_says_nothing_before_the_fifteenth_minute()
     {
-        var id = (await api.ChargeAsync(Api.Charge("tok_timeout_not_charged"))).Id;
-        await api.AdvanceAsync("00:14:00");
-        Assert.Equal("unknown", (await api.GetAsync("/v1/charges/" + id)).State);
-        await api.AdvanceAsync("00:01:30");
-        Assert.Equal("failed", (await api.GetAsync("/v1/charges/" + id)).State);
+        var id = (await Shop.ChargeAsync(Api.Charge("tok_timeout_not_charged"))).Id;
+        await Shop.AdvanceAsync("00:14:00");
+        Assert.Equal("unknown", (await Shop.GetAsync("/v1/charges/" + id)).State);
+        await Shop.AdvanceAsync("00:01:30");
+        Assert.Equal("failed", (await Shop.GetAsync("/v1/charges/" + id)).State);
     }
 
     [Fact]
     public async Task A_retry_while_the_outcome_is_unknown_asks_and_never_pays_again()
     {
         var (found, missing) = (Api.NewKey(), Api.NewKey());
-        var first = await api.ChargeAsync(Api.Charge("tok_timeout"), found);
-        Assert.Equal((201, first.Id), await Summary(api.ChargeAsync(Api.Charge("tok_timeout"), found)));
-        var second = await api.ChargeAsync(Api.Charge("tok_timeout_not_charged"), missing);
-        Assert.Equal((202, second.Id), await Summary(api.ChargeAsync(Api.Charge("tok_timeout_not_charged"), missing)));
-        Assert.Single(host.Stripe!.Payments());
-        Assert.Equal(12194, await api.AvailableAsync());
+        var first = await Shop.ChargeAsync(Api.Charge("tok_timeout"), found);
+        Assert.Equal((201, first.Id), await Summary(Shop.ChargeAsync(Api.Charge("tok_timeout"), found)));
+        var second = await Shop.ChargeAsync(Api.Charge("tok_timeout_not_charged"), missing);
+        Assert.Equal((202, second.Id), await Summary(Shop.ChargeAsync(Api.Charge("tok_timeout_not_charged"), missing)));
+        Assert.Single(Host.Stripe!.Payments());
+        Assert.Equal(12194, await Shop.AvailableAsync());
     }
 
     [Fact]
     public async Task A_payment_that_lands_after_it_was_given_up_is_reversed_at_the_provider()
     {
         wire.Hold = request => request.Method == HttpMethod.Post && request.RequestUri!.AbsolutePath == "/v1/payment_intents";
-        var id = (await api.ChargeAsync()).Id;
+        var id = (await Shop.ChargeAsync()).Id;
         wire.Hold = _ => false;
-        await api.AdvanceAsync("00:16:00");
-        Assert.Equal("failed", (await api.GetAsync("/v1/charges/" + id)).State);
+        await Shop.AdvanceAsync("00:16:00");
+        Assert.Equal("failed", (await Shop.GetAsync("/v1/charges/" + id)).State);
 
         await wire.ReleaseAsync();
         Assert.Equal((12800, 0), Taken(id));
-        await api.AdvanceAsync("01:00:00");
+        await Shop.AdvanceAsync("01:00:00");
         Assert.Equal((12800, 12800), Taken(id));
-        Assert.Equal("failed", (await api.GetAsync("/v1/charges/" + id)).State);
-        Assert.Equal(0, await api.AvailableAsync());
+        Assert.Equal("failed", (await Shop.GetAsync("/v1/charges/" + id)).State);
+        Assert.Equal(0, await Shop.AvailableAsync());
     }
 
     [Fact]
     public async Task A_capture_whose_answer_is_lost_is_found()
     {
-        var id = (await api.ChargeAsync(Api.Charge(capture: "manual"))).Id;
+        var id = (await Shop.ChargeAsync(Api.Charge(capture: "manual"))).Id;
         wire.LoseAnswer = request => request.RequestUri!.AbsolutePath.EndsWith("/capture", StringComparison.Ordinal);
         var key = Api.NewKey();
-        var first = await api.PostAsync($"/v1/charges/{id}/capture", null, key);
+        var first = await Shop.PostAsync($"/v1/charges/{id}/capture", null, key);
         Assert.Equal((202, "authorized"), (first.Status, first.State));
-        Assert.Equal((409, "concurrent_update"), Refusal(await api.PostAsync($"/v1/charges/{id}/cancel", null)));
+        Assert.Equal((409, "concurrent_update"), Refusal(await Shop.PostAsync($"/v1/charges/{id}/cancel", null)));
         wire.LoseAnswer = _ => false;
-        await api.AdvanceAsync("00:02:00");
-        Assert.Equal("succeeded", (await api.GetAsync("/v1/charges/" + id)).State);
-        Assert.Equal(12194, await api.AvailableAsync());
-        var again = await api.PostAsync($"/v1/charges/{id}/capture", null, key);
+        await Shop.AdvanceAsync("00:02:00");
+        Assert.Equal("succeeded", (await Shop.GetAsync("/v1/charges/" + id)).State);
+        Assert.Equal(12194, await Shop.AvailableAsync());
+        var again = await Shop.PostAsync($"/v1/charges/{id}/capture", null, key);
         Assert.Equal((201, "true", "succeeded"), (again.Status, again["Idempotent-Replayed"], again.State));
     }
 
     [Fact]
     public async Task A_capture_that_never_arrived_is_given_up_and_can_be_made_again()
     {
-        var id = (await api.ChargeAsync(Api.Charge(capture: "manual"))).Id;
+        var id = (await Shop.ChargeAsync(Api.Charge(capture: "manual"))).Id;
         wire.Hold = request => request.RequestUri!.AbsolutePath.EndsWith("/capture", StringComparison.Ordinal);
         var key = Api.NewKey();
-        Assert.Equal(202, (await api.PostAsync($"/v1/charges/{id}/capture", null, key)).Status);
+        Assert.Equal(202, (await Shop.PostAsync($"/v1/charges/{id}/capture", null, key)).Status);
         wire.Hold = _ => false;
-        await api.AdvanceAsync("00:16:00");
-        Assert.Equal((402, "not_processed"), Refusal(await api.PostAsync($"/v1/charges/{id}/capture", null, key)));
-        Assert.Equal((201, "succeeded"), await State(api.PostAsync($"/v1/charges/{id}/capture", null)));
+        await Shop.AdvanceAsync("00:16:00");
+        Assert.Equal((402, "not_processed"), Refusal(await Shop.PostAsync($"/v1/charges/{id}/capture", null, key)));
+        Assert.Equal((201, "succeeded"), await State(Shop.PostAsync($"/v1/charges/{id}/capture", null)));
         Assert.Equal((12800, 0), Taken(id));
     }
 
     [Fact]
     public async Task A_capture_that_lands_after_it_was_given_up_is_booked()
     {
-        var id = (await api.ChargeAsync(Api.Charge(capture: "manual"))).Id;
+        var id = (await Shop.ChargeAsync(Api.Charge(capture: "manual"))).Id;
         wire.Hold = request => request.RequestUri!.AbsolutePath.EndsWith("/capture", StringComparison.Ordinal);
-        await api.PostAsync($"/v1/charges/{id}/capture", null);
+        await Shop.PostAsync($"/v1/charges/{id}/capture", null);
         wire.Hold = _ => false;
-        await api.AdvanceAsync("00:16:00");
+        await Shop.AdvanceAsync("00:16:00");
         await wire.ReleaseAsync();
-        await api.AdvanceAsync("01:00:00");
-        Assert.Equal("succeeded", (await api.GetAsync("/v1/charges/" + id)).State);
-        Assert.Equal(12194, await api.AvailableAsync());
+        await Shop.AdvanceAsync("01:00:00");
+        Assert.Equal("succeeded", (await Shop.GetAsync("/v1/charges/" + id)).State);
+        Assert.Equal(12194, await Shop.AvailableAsync());
     }
 
     [Theory]
@@ -145,53 +132,67 @@ public sealed class JanitorTests(SandboxFixture sandbox) : IAsyncLifetime
     [InlineData(false, "failed", 12194)]
     public async Task A_refund_whose_answer_is_lost_is_found_or_given_back(bool arrives, string final, long available)
     {
-        var id = (await api.ChargeAsync()).Id;
+        var id = (await Shop.ChargeAsync()).Id;
         bool Refunds(HttpRequestMessage request) => request.Method == HttpMethod.Post && request.RequestUri!.AbsolutePath == "/v1/refunds";
         if (arrives) wire.LoseAnswer = Refunds;
         else wire.Hold = Refunds;
         var key = Api.NewKey();
-        var first = await api.PostAsync($"/v1/charges/{id}/refunds", new { amount = 1000 }, key);
+        var first = await Shop.PostAsync($"/v1/charges/{id}/refunds", new { amount = 1000 }, key);
         Assert.Equal((202, "unknown"), (first.Status, first.State));
-        Assert.Equal(11194, await api.AvailableAsync());
+        Assert.Equal(11194, await Shop.AvailableAsync());
         (wire.LoseAnswer, wire.Hold) = (_ => false, _ => false);
 
-        await api.AdvanceAsync("02:00:00");
-        Assert.Equal(final, (await api.GetAsync("/v1/refunds/" + first.Id)).State);
-        Assert.Equal(available, await api.AvailableAsync());
-        Assert.Equal(arrives ? 1000 : 0, (await api.GetAsync("/v1/charges/" + id)).Body["amount_refunded"]!.GetValue<long>());
-        Assert.Equal(arrives ? 201 : 402, (await api.PostAsync($"/v1/charges/{id}/refunds", new { amount = 1000 }, key)).Status);
+        await Shop.AdvanceAsync("02:00:00");
+        Assert.Equal(final, (await Shop.GetAsync("/v1/refunds/" + first.Id)).State);
+        Assert.Equal(available, await Shop.AvailableAsync());
+        Assert.Equal(arrives ? 1000 : 0, (await Shop.GetAsync("/v1/charges/" + id)).Body["amount_refunded"]!.GetValue<long>());
+        Assert.Equal(arrives ? 201 : 402, (await Shop.PostAsync($"/v1/charges/{id}/refunds", new { amount = 1000 }, key)).Status);
     }
 
     [Fact]
     public async Task A_refund_that_lands_after_it_was_given_up_is_booked()
     {
-        var id = (await api.ChargeAsync()).Id;
+        var id = (await Shop.ChargeAsync()).Id;
         wire.Hold = request => request.Method == HttpMethod.Post && request.RequestUri!.AbsolutePath == "/v1/refunds";
-        var refund = (await api.PostAsync($"/v1/charges/{id}/refunds", new { amount = 1000 })).Id;
+        var refund = (await Shop.PostAsync($"/v1/charges/{id}/refunds", new { amount = 1000 })).Id;
         wire.Hold = _ => false;
-        await api.AdvanceAsync("00:16:00");
-        Assert.Equal("failed", (await api.GetAsync("/v1/refunds/" + refund)).State);
+        await Shop.AdvanceAsync("00:16:00");
+        Assert.Equal("failed", (await Shop.GetAsync("/v1/refunds/" + refund)).State);
         await wire.ReleaseAsync();
-        await api.AdvanceAsync("01:00:00");
-        Assert.Equal("succeeded", (await api.GetAsync("/v1/refunds/" + refund)).State);
-        Assert.Equal(11194, await api.AvailableAsync());
+        await Shop.AdvanceAsync("01:00:00");
+        Assert.Equal("succeeded", (await Shop.GetAsync("/v1/refunds/" + refund)).State);
+        Assert.Equal(11194, await Shop.AvailableAsync());
         Assert.Equal((12800, 1000), Taken(id));
     }
 
     [Fact]
     public async Task Nothing_stays_open_and_no_marker_stays_for_ever()
     {
-        await api.ChargeAsync(Api.Charge("tok_timeout"));
-        await api.ChargeAsync(Api.Charge("tok_timeout_not_charged"));
-        await api.AdvanceAsync("24:00:00");
-        var janitor = host.Services.GetRequiredService<Harbour.Operations.Janitor>();
+        await Shop.ChargeAsync(Api.Charge("tok_timeout"));
+        await Shop.ChargeAsync(Api.Charge("tok_timeout_not_charged"));
+        await Shop.AdvanceAsync("24:00:00");
+        var janitor = Host.Services.GetRequiredService<Harbour.Operations.Janitor>();
         Assert.Null(await janitor.NextDueAsync(default));
-        Assert.Empty(await host.Services.GetRequiredService<Harbour.Foundation.ActivityMarkers>().ReadAsync(DateTimeOffset.MaxValue));
+        Assert.Empty(await Host.Services.GetRequiredService<Harbour.Foundation.ActivityMarkers>().ReadAsync(DateTimeOffset.MaxValue));
+    }
+
+    [Fact]
+    public async Task What_another_host_has_just_left_open_is_looked_at_in_its_own_time()
+    {
+        await using var other = await sandbox.StartHostAsync(new SandboxOptions { Storage = Host.StorageConnectionString, Role = SandboxRole.Http });
+        using var http = new HttpClient { BaseAddress = other.BaseAddress };
+        await Shop.AdvanceAsync("00:00:01");
+        var id = (await new Api(http).ChargeAsync(Api.Charge("tok_provider_error"))).Id;
+        await Shop.AdvanceAsync("00:10:00");
+
+        var charge = (await Shop.GetAsync("/v1/charges/" + id)).Body;
+        Assert.Equal("succeeded", charge["status"]!.GetValue<string>());
+        Assert.InRange(charge["updated_at"]!.GetValue<DateTimeOffset>() - charge["created_at"]!.GetValue<DateTimeOffset>(), TimeSpan.FromSeconds(59), TimeSpan.FromSeconds(75));
     }
 
     private (long Captured, long Refunded) Taken(string charge)
     {
-        var payment = Assert.Single(host.Stripe!.Payments(), p => p.Charge == charge);
+        var payment = Assert.Single(Host.Stripe!.Payments(), p => p.Charge == charge);
         return (payment.AmountCaptured, payment.AmountRefunded);
     }
 

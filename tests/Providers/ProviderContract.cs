@@ -24,6 +24,9 @@ public abstract class ProviderContract : IAsyncLifetime
     protected abstract string TakesAndHangs { get; }
     protected abstract string Hangs { get; }
 
+    /// <summary>A token that works with the payer there, and is declined once without.</summary>
+    protected abstract string DeclinesOffSessionOnce { get; }
+
     /// <summary>A token that the provider charges and answers with an error of its own, and one for which it has no time.</summary>
     protected abstract string TakesAndFails { get; }
     protected abstract string Busy { get; }
@@ -185,6 +188,88 @@ public abstract class ProviderContract : IAsyncLifetime
         Assert.Equal(10, outcomes.Count(outcome => outcome is ProviderOutcome.Refused));
         Assert.Equal(10000, Assert.Single(Taken()).AmountRefunded);
     }
+
+    [Fact]
+    public async Task A_customer_is_made_once_for_its_id()
+    {
+        var first = await CustomerAsync("cus_one");
+        Assert.Equal(first, await CustomerAsync("cus_one"));
+        Assert.NotEqual(first, await CustomerAsync("cus_two"));
+    }
+
+    [Fact]
+    public async Task A_payment_that_stores_its_method_is_charged_again_without_the_payer()
+    {
+        var first = Charge(Approves) with { StoreFor = await CustomerAsync("cus_one") };
+        var stored = (await TakeAsync(first)).Stored!;
+        Assert.Equal(first.StoreFor, stored.Customer);
+        Assert.Equal(stored, Assert.IsType<ProviderOutcome.Known>(await FindAsync(first)).Payment.Stored);
+
+        var later = Again(stored);
+        var payment = await TakeAsync(later);
+        Assert.Equal((ProviderStatus.Succeeded, later.Amount, "4242"), (payment.Status, payment.Captured, payment.Card?.Last4));
+        Assert.Equal(payment, await TakeAsync(later));
+        Assert.Equal(2, Taken().Count);
+        Assert.Null((await TakeAsync(Charge(Approves))).Stored);
+    }
+
+    [Fact]
+    public async Task A_method_is_stored_without_taking_money_and_charged_later()
+    {
+        var setup = await SetupAsync("man_one", Approves);
+        var state = Assert.IsType<ProviderOutcome.KnownSetup>(await Provider.SetUpAsync(setup, CancellationToken.None)).Setup;
+        Assert.Equal((ProviderSetupStatus.Succeeded, "4242"), (state.Status, state.Card?.Last4));
+        Assert.Empty(Taken());
+        Assert.Equal(state, Assert.IsType<ProviderOutcome.KnownSetup>(await Provider.SetUpAsync(setup, CancellationToken.None)).Setup);
+        Assert.Equal(state, Assert.IsType<ProviderOutcome.KnownSetup>(await Provider.FindSetupAsync(new(state.Reference, Mode.Test, "req-find"), CancellationToken.None)).Setup);
+        Assert.Equal(ProviderStatus.Succeeded, (await TakeAsync(Again(state.Stored!))).Status);
+    }
+
+    [Fact]
+    public async Task A_method_that_is_refused_is_not_stored()
+    {
+        var refused = Assert.IsType<ProviderOutcome.Refused>(await Provider.SetUpAsync(await SetupAsync("man_one", Declines), CancellationToken.None));
+        Assert.Equal(("card_declined", "generic_decline"), (refused.Code, refused.DeclineCode));
+        Assert.Equal("payment_method_invalid", Assert.IsType<ProviderOutcome.Refused>(await Provider.SetUpAsync(await SetupAsync("man_two", "tok_nobody"), CancellationToken.None)).Code);
+        Assert.IsType<ProviderOutcome.NotAttempted>(await Provider.SetUpAsync(await SetupAsync("man_three", Busy), CancellationToken.None));
+        Assert.IsType<ProviderOutcome.Unknown>(await Impatient.SetUpAsync(await SetupAsync("man_four", Hangs), CancellationToken.None));
+    }
+
+    [Fact]
+    public async Task A_decline_without_the_payer_counts_once_for_its_charge()
+    {
+        var stored = (await TakeAsync(Charge(DeclinesOffSessionOnce) with { StoreFor = await CustomerAsync("cus_one") })).Stored!;
+        var declined = Again(stored);
+        Assert.Equal("card_declined", Assert.IsType<ProviderOutcome.Refused>(await CreateAsync(declined)).Code);
+        Assert.Equal("card_declined", Assert.IsType<ProviderOutcome.Refused>(await CreateAsync(declined)).Code);
+        Assert.Equal(ProviderStatus.Succeeded, (await TakeAsync(Again(stored))).Status);
+    }
+
+    [Fact]
+    public async Task A_method_that_was_detached_is_charged_no_more()
+    {
+        var stored = (await TakeAsync(Charge(Approves) with { StoreFor = await CustomerAsync("cus_one") })).Stored!;
+        var detach = new ProviderDetach("man_one", Mode.Test, stored.Method, "req-detach");
+        Assert.IsType<ProviderOutcome.Detached>(await Provider.DetachAsync(detach, CancellationToken.None));
+        Assert.IsType<ProviderOutcome.Detached>(await Provider.DetachAsync(detach with { Mandate = "man_two" }, CancellationToken.None));
+        Assert.IsType<ProviderOutcome.Refused>(await CreateAsync(Again(stored)));
+        Assert.Single(Taken());
+    }
+
+    [Fact]
+    public async Task A_stored_method_is_of_one_customer()
+    {
+        var stored = (await TakeAsync(Charge(Approves) with { StoreFor = await CustomerAsync("cus_one") })).Stored!;
+        Assert.IsType<ProviderOutcome.Refused>(await CreateAsync(Again(stored with { Customer = await CustomerAsync("cus_two") })));
+    }
+
+    protected ProviderCharge Again(ProviderStored stored) => Charge(stored.Method) with { Stored = stored };
+
+    protected async Task<string> CustomerAsync(string customer) => Assert.IsType<ProviderOutcome.KnownCustomer>(
+        await Provider.CreateCustomerAsync(new(customer, Mode.Test, "mch_one", "req-customer"), CancellationToken.None)).Reference;
+
+    protected async Task<ProviderSetup> SetupAsync(string mandate, string token) =>
+        new(mandate, Mode.Test, await CustomerAsync("cus_one"), "card", token, "mch_one", null, "req-setup");
 
     protected Task<ProviderOutcome> FindRefundAsync(string refund, ProviderPayment payment) =>
         Provider.FindRefundAsync(new(refund, Mode.Test, payment.Reference, "req-find"), CancellationToken.None);

@@ -15,6 +15,7 @@ public sealed class StripeContractTests : ProviderContract
     protected override string Declines => "tok_declined";
     protected override string TakesAndHangs => "tok_timeout";
     protected override string Hangs => "tok_timeout_not_charged";
+    protected override string DeclinesOffSessionOnce => "tok_recurring_fails_1";
     protected override string TakesAndFails => "tok_provider_error";
     protected override string Busy => "tok_provider_busy";
 

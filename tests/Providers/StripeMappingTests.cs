@@ -81,6 +81,22 @@ public sealed class StripeMappingTests
     }
 
     [Theory]
+    [InlineData("processing", ProviderSetupStatus.Processing)]
+    [InlineData("requires_action", ProviderSetupStatus.RequiresAction)]
+    [InlineData("canceled", ProviderSetupStatus.Failed)]
+    public void A_state_of_a_setup_has_one_meaning(string status, ProviderSetupStatus expected) =>
+        Assert.Equal(expected, Assert.IsType<ProviderOutcome.KnownSetup>(StripeMapping.Setup(new SetupIntent { Id = "seti_1", Status = status })).Setup.Status);
+
+    [Theory]
+    [InlineData("succeeded")] // Without the payment method that it stored.
+    [InlineData("requires_payment_method")]
+    [InlineData("requires_confirmation")]
+    [InlineData("something_new")]
+    [InlineData(null)]
+    public void A_setup_that_decides_nothing_is_unknown(string? status) =>
+        Assert.IsType<ProviderOutcome.Unknown>(StripeMapping.Setup(new SetupIntent { Id = "seti_1", Status = status }));
+
+    [Theory]
     [InlineData("succeeded", ProviderRefundStatus.Succeeded)]
     [InlineData("pending", ProviderRefundStatus.Pending)]
     [InlineData("requires_action", ProviderRefundStatus.Pending)]

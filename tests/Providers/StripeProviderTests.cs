@@ -92,6 +92,43 @@ public sealed class StripeProviderTests
         }
     }
 
+    [Theory]
+    [InlineData("tok_3ds_required", true, ProviderSetupStatus.Succeeded)]
+    [InlineData("tok_3ds_required", false, ProviderSetupStatus.Failed)]
+    [InlineData("tok_3ds_failed", true, ProviderSetupStatus.Failed)]
+    public async Task A_setup_that_is_challenged_ends_as_the_payer_ends_it(string token, bool success, ProviderSetupStatus expected)
+    {
+        await using var rig = await StripeRig.StartAsync();
+        var setup = new ProviderSetup("man_one", Mode.Test, await CustomerAsync(rig), "card", token, "mch_one", "https://shop.example/back", "r");
+        var waiting = Assert.IsType<ProviderOutcome.KnownSetup>(await rig.Provider.SetUpAsync(setup, None)).Setup;
+        Assert.Equal((ProviderSetupStatus.RequiresAction, null), (waiting.Status, waiting.Stored));
+        Assert.Equal($"http://localhost:7071/sandbox/providers/stripe/payments/{waiting.Reference}/authenticate", waiting.RedirectUrl);
+
+        Assert.True(rig.Simulator.AuthenticateSetup(waiting.Reference, success, out var back));
+        Assert.Equal("https://shop.example/back", back);
+        Assert.False(rig.Simulator.AuthenticateSetup(waiting.Reference, success, out _));
+        var ended = Assert.IsType<ProviderOutcome.KnownSetup>(await rig.Provider.FindSetupAsync(new(waiting.Reference, Mode.Test, "r"), None)).Setup;
+        Assert.Equal((expected, expected is ProviderSetupStatus.Succeeded), (ended.Status, ended.Stored is not null));
+        if (expected is not ProviderSetupStatus.Succeeded) return;
+
+        // Nobody is there to take the next challenge.
+        var later = await rig.Provider.CreateAsync(Charge(ended.Stored!.Method) with { Stored = ended.Stored }, None);
+        var refused = Assert.IsType<ProviderOutcome.Refused>(later);
+        Assert.Equal(("card_authentication_required", "authentication_required"), (refused.Code, refused.DeclineCode));
+    }
+
+    [Fact]
+    public async Task A_card_that_was_stolen_since_says_so()
+    {
+        await using var rig = await StripeRig.StartAsync();
+        var first = Assert.IsType<ProviderOutcome.Known>(await rig.Provider.CreateAsync(Charge("tok_recurring_stolen") with { StoreFor = await CustomerAsync(rig) }, None)).Payment;
+        for (var i = 0; i < 2; i++)
+        {
+            var refused = Assert.IsType<ProviderOutcome.Refused>(await rig.Provider.CreateAsync(Charge(first.Stored!.Method) with { Stored = first.Stored }, None));
+            Assert.Equal(("card_declined", "stolen_card"), (refused.Code, refused.DeclineCode));
+        }
+    }
+
     [Fact]
     public async Task An_authorisation_is_captured_in_parts_up_to_its_amount()
     {
@@ -331,6 +368,9 @@ public sealed class StripeProviderTests
 
     private static ProviderCharge Charge(string token) => new(
         $"ch_{Interlocked.Increment(ref made):D26}", Mode.Test, new Money(12800, Currency.HKD), "card", token, true, ThreeDSecureRequest.Automatic, "mch_one", null, null, "req-test");
+
+    private static async Task<string> CustomerAsync(StripeRig rig) => Assert.IsType<ProviderOutcome.KnownCustomer>(
+        await rig.Provider.CreateCustomerAsync(new("cus_one", Mode.Test, "mch_one", "r"), None)).Reference;
 
     private static async Task<ProviderPayment> AuthorizeAsync(StripeRig rig, long amount)
     {

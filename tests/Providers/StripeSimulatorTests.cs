@@ -148,6 +148,33 @@ public sealed class StripeSimulatorTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task What_is_stored_and_what_failed_on_it_is_there_after_a_restart()
+    {
+        var (_, customer) = await PostAsync("customers", "c1");
+        var (_, first) = await PostAsync("payment_intents", "k0", Card("tok_recurring_fails_2"), ("customer", Id(customer)), ("setup_future_usage", "off_session"));
+        var (_, setup) = await PostAsync("setup_intents", "s0", ("customer", Id(customer)), ("confirm", "true"), ("payment_method_data[card][token]", "tok_recurring_fails_2"));
+        await RestartAsync();
+
+        var (one, two) = (Field(first, "payment_method"), Method(setup));
+        var statuses = new List<int>();
+        for (var i = 1; i <= 4; i++)
+        {
+            if (i == 2) await RestartAsync();
+            statuses.Add((int)(await OffSessionAsync($"k{i}", Id(customer), one)).Status);
+            // Asked again under its key, a decline is told again and does not count.
+            Assert.Equal(statuses[^1], (int)(await OffSessionAsync($"k{i}", Id(customer), one)).Status);
+        }
+
+        Assert.Equal([402, 402, 200, 200], statuses);
+        // The same card, stored a second time, counts for itself.
+        Assert.Equal(HttpStatusCode.PaymentRequired, (await OffSessionAsync("k9", Id(customer), two)).Status);
+        await PostAsync($"payment_methods/{one}/detach", "d1");
+        await PostAsync("refunds", "r1", ("payment_intent", Id(first)));
+        await RestartAsync();
+        Assert.Equal(HttpStatusCode.BadRequest, (await OffSessionAsync("k10", Id(customer), one)).Status);
+    }
+
+    [Fact]
     public async Task A_risky_card_is_marked_as_such()
     {
         var (_, body) = await PostAsync("payment_intents", "k1", Card("tok_risky"), ("expand[0]", "latest_charge"));
@@ -255,10 +282,21 @@ public sealed class StripeSimulatorTests : IAsyncLifetime
         return (answer.StatusCode, await answer.Content.ReadAsStringAsync());
     }
 
-    private static string Id(string body)
+    private Task<(HttpStatusCode Status, string Body)> OffSessionAsync(string key, string customer, string method) => PostAsync(
+        "payment_intents", key, ("amount", "12800"), ("currency", "hkd"), ("confirm", "true"), ("off_session", "true"), ("customer", customer), ("payment_method", method));
+
+    private static string Method(string body)
     {
         using var json = JsonDocument.Parse(body);
-        return json.RootElement.GetProperty("id").GetString()!;
+        return json.RootElement.GetProperty("payment_method").GetProperty("id").GetString()!;
+    }
+
+    private static string Id(string body) => Field(body, "id");
+
+    private static string Field(string body, string name)
+    {
+        using var json = JsonDocument.Parse(body);
+        return json.RootElement.GetProperty(name).GetString()!;
     }
 
     private static string? ErrorOf(string body, string field)

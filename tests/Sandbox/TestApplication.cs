@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using Azure.Messaging.ServiceBus;
 using Harbour.Sandbox;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Mvc;
@@ -49,6 +50,12 @@ public sealed class Probe
     public IReadOnlyList<string> Seen => [.. _seen];
 
     public TaskCompletionSource Door { get; set; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    /// <summary>The messages that were delivered, and when by the sandbox's clock.</summary>
+    public ConcurrentQueue<(ServiceBusReceivedMessage Message, DateTimeOffset At)> Messages { get; } = new();
+
+    /// <summary>Whether the functions that may fail do so.</summary>
+    public bool IsBroken { get; set; } = true;
 
     public void Saw(string what) => _seen.Enqueue(what);
 

@@ -2,17 +2,19 @@ using Harbour.Tests.Conventions;
 
 namespace Harbour.Tests.Simulation;
 
-/// <summary>The short version of <c>crash.mjs</c>: the real process, killed twice under load.</summary>
+/// <summary>The short versions of <c>crash.mjs</c> and <c>renewals.mjs</c>: the real process, killed twice in the middle of its work.</summary>
 [Collection(nameof(UsesSandbox))]
 public sealed class CrashTests
 {
     private static readonly TimeSpan Patience = TimeSpan.FromMinutes(3);
 
-    [Fact]
-    public async Task A_sandbox_that_is_killed_under_load_loses_and_doubles_nothing()
+    [Theory]
+    [InlineData("crash.mjs")]
+    [InlineData("renewals.mjs")]
+    public async Task A_sandbox_that_is_killed_loses_and_doubles_nothing(string scenario)
     {
         var configuration = new DirectoryInfo(AppContext.BaseDirectory).Parent!.Name;
-        var start = new System.Diagnostics.ProcessStartInfo("node", [Path.Combine(Repository.Root, "tests", "Simulation", "crash.mjs")]) { RedirectStandardOutput = true, RedirectStandardError = true };
+        var start = new System.Diagnostics.ProcessStartInfo("node", [Path.Combine(Repository.Root, "tests", "Simulation", scenario)]) { RedirectStandardOutput = true, RedirectStandardError = true };
         start.Environment["CRASH_KILLS"] = "2";
         start.Environment["CRASH_SANDBOX"] = Path.Combine(Repository.Root, "sandbox", "bin", configuration, "net10.0", "Harbour.Sandbox.dll");
 

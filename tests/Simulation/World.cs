@@ -25,10 +25,13 @@ namespace Harbour.Tests.Simulation;
 /// </summary>
 internal sealed class Process : IAsyncDisposable
 {
+    /// <summary>The name of all work that no request caused: timers, orchestrations, the bus.</summary>
+    public const string Timers = "timers";
+
     private static readonly AsyncLocal<Work?> Current = new();
 
     private readonly TaskCompletionSource death = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private readonly Work timers = new("timers");
+    private readonly Work timers = new(Timers);
     private SandboxHost host = null!;
 
     private Process(World world) => World = world;

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Diagnostics.Metrics;
 using System.Globalization;
 using System.Net;
+using System.Text.Json;
 using Harbour.Foundation;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.Logging;
@@ -45,12 +46,13 @@ internal sealed class StripeCalls : IDisposable
     private readonly StripeWire? wire;
     private readonly ILogger logger;
     private readonly Histogram<double> durations;
+    private readonly TimeProvider time;
     private readonly ResiliencePipeline<Attempt>[] pipelines;
     private readonly Lazy<Connection> connection;
 
     public StripeCalls(IConfiguration configuration, StripeKey key, TimeProvider time, ILogger logger, IMeterFactory meters, StripeWire? wire)
     {
-        (this.configuration, this.key, this.logger, this.wire) = (configuration, key, logger, wire);
+        (this.configuration, this.key, this.time, this.logger, this.wire) = (configuration, key, time, logger, wire);
         durations = meters.Create("Harbour").CreateHistogram<double>(
             "harbour.provider.duration", "s", "How long a call to a payment provider took, retries included.");
         var retry = Retry(TimeSpan.FromMilliseconds(configuration.GetValue("Stripe:RetryDelayMilliseconds", 100)));
@@ -61,11 +63,12 @@ internal sealed class StripeCalls : IDisposable
     public async Task<ProviderOutcome> SendAsync(
         StripeCall call, Func<StripeClient, RequestOptions, CancellationToken, Task<ProviderOutcome>> send, CancellationToken cancellation)
     {
-        var started = Stopwatch.GetTimestamp();
+        var (at, started) = (time.GetUtcNow(), Stopwatch.GetTimestamp());
         var outcome = await WithinDeadlineAsync(call, send, cancellation);
 
         var took = Stopwatch.GetElapsedTime(started);
         var (name, reason) = Describe(outcome);
+        RequestTrace.Add(new("stripe", OperationName(call.Operation), "primary", name, took.TotalMilliseconds, at));
         durations.Record(took.TotalSeconds,
             new("provider", "stripe"), new("operation", OperationName(call.Operation)), new("outcome", name));
         logger.LogInformation("stripe {Operation} {Outcome} in {Milliseconds} ms {Reason}",
@@ -216,14 +219,16 @@ internal sealed class StripeCalls : IDisposable
 
     private static string OperationName(StripeOperation operation) => operation switch
     {
-        StripeOperation.FindRefund => "find_refund",
-        _ => operation.ToString().ToLowerInvariant(),
+        StripeOperation.SetUp => "setup",
+        _ => JsonNamingPolicy.SnakeCaseLower.ConvertName(operation.ToString()),
     };
 
     private static (string Name, string? Reason) Describe(ProviderOutcome outcome) => outcome switch
     {
         ProviderOutcome.Known known => ("known", known.Payment.Status.ToString()),
         ProviderOutcome.KnownRefund known => ("known", known.Refund.Status.ToString()),
+        ProviderOutcome.KnownSetup known => ("known", known.Setup.Status.ToString()),
+        ProviderOutcome.KnownCustomer or ProviderOutcome.Detached => ("known", null),
         ProviderOutcome.Refused refused => ("refused", string.Create(CultureInfo.InvariantCulture, $"{refused.Code} {refused.DeclineCode}")),
         ProviderOutcome.NotAttempted not => ("not_attempted", not.Reason),
         ProviderOutcome.Unknown unknown => ("unknown", unknown.Reason),

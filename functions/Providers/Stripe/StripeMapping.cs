@@ -6,7 +6,7 @@ using Stripe;
 namespace Harbour.Providers.Stripe;
 
 /// <summary>What we ask of Stripe. The same refusal can mean different things to different questions.</summary>
-public enum StripeOperation { Create, Capture, Cancel, Refund, Find, FindRefund }
+public enum StripeOperation { Create, Capture, Cancel, Refund, Find, FindRefund, CreateCustomer, SetUp, FindSetup, Detach }
 
 /// <summary>
 /// Stripe's words in ours: amounts, statuses and errors. Nothing here does I/O. The rule for errors is that only an explicit
@@ -87,6 +87,36 @@ public static class StripeMapping
             : new ProviderOutcome.Unknown($"refund in state '{refund?.Status}' and currency '{refund?.Currency}'");
     }
 
+    public static ProviderOutcome Customer(Customer? customer) =>
+        customer?.Id is { Length: > 0 } id ? new ProviderOutcome.KnownCustomer(id) : new ProviderOutcome.Unknown("a customer without an id");
+
+    /// <summary>The state of a SetupIntent; <see cref="ProviderOutcome.Unknown"/> if it makes no sense to us.</summary>
+    public static ProviderOutcome Setup(SetupIntent? intent)
+    {
+        ProviderSetupStatus? status = intent?.Status switch
+        {
+            "succeeded" when intent is { CustomerId: not null, PaymentMethodId: not null } => ProviderSetupStatus.Succeeded,
+            "processing" => ProviderSetupStatus.Processing,
+            "requires_action" => ProviderSetupStatus.RequiresAction,
+            // As with payments: it is confirmed at once, so one that waits for another payment method was refused its own.
+            "requires_payment_method" when intent.LastSetupError is not null => ProviderSetupStatus.Failed,
+            "canceled" => ProviderSetupStatus.Failed,
+            _ => null,
+        };
+        if (status is null || intent!.Id is null) return new ProviderOutcome.Unknown($"setup_intent in state '{intent?.Status}'");
+
+        var (code, declineCode) = (status, intent.LastSetupError) switch
+        {
+            (ProviderSetupStatus.Failed, { } error) => Decline(error.Code, error.DeclineCode),
+            (ProviderSetupStatus.Failed, null) => ("provider_refused", "canceled"),
+            _ => ((string?)null, (string?)null),
+        };
+        return new ProviderOutcome.KnownSetup(new ProviderSetupState(
+            intent.Id, status.Value, status is ProviderSetupStatus.Succeeded ? new ProviderStored(intent.CustomerId!, intent.PaymentMethodId!) : null,
+            Card(intent.PaymentMethod?.Card ?? intent.LastSetupError?.PaymentMethod?.Card),
+            status is ProviderSetupStatus.RequiresAction ? intent.NextAction?.RedirectToUrl?.Url : null, code, declineCode));
+    }
+
     /// <summary>What an answer other than 200 means.</summary>
     /// <param name="error">Stripe's error object; null when the body was something else, such as a proxy's page.</param>
     public static ProviderOutcome Error(StripeOperation operation, HttpStatusCode status, StripeError? error)
@@ -99,7 +129,8 @@ public static class StripeMapping
         if (error is null || error.Type is "idempotency_error" or "api_error") return new ProviderOutcome.Unknown(reason);
         if (status is not (HttpStatusCode.BadRequest or HttpStatusCode.PaymentRequired or HttpStatusCode.NotFound))
             return new ProviderOutcome.Unknown(reason);
-        if (operation is StripeOperation.Find or StripeOperation.FindRefund)
+        if (operation is StripeOperation.Detach && error.Type == "invalid_request_error") return new ProviderOutcome.Detached();
+        if (operation is StripeOperation.Find or StripeOperation.FindRefund or StripeOperation.FindSetup)
             return error.Code == "resource_missing" ? new ProviderOutcome.Absent() : new ProviderOutcome.Unknown(reason);
         if (error.Type == "card_error")
         {
@@ -110,7 +141,7 @@ public static class StripeMapping
         // A capture or cancel that is refused for the payment's state may be our own, done before: its state is the answer.
         if (operation is StripeOperation.Capture or StripeOperation.Cancel && error.Code is { } state && AlreadyDone.Contains(state))
             return PaymentOrNull(error.PaymentIntent) is { } payment ? new ProviderOutcome.Known(payment) : new ProviderOutcome.Unknown(reason);
-        if (operation is StripeOperation.Create && error.Param?.StartsWith("payment_method", StringComparison.Ordinal) == true)
+        if (operation is StripeOperation.Create or StripeOperation.SetUp && error.Param?.StartsWith("payment_method", StringComparison.Ordinal) == true)
             return new ProviderOutcome.Refused("payment_method_invalid", error.Code, null);
         return new ProviderOutcome.Refused("provider_refused", error.Code, PaymentOrNull(error.PaymentIntent));
     }
@@ -152,7 +183,10 @@ public static class StripeMapping
             : (null, null);
         return new ProviderPayment(
             intent.Id, status.Value, amount, captured, Card(intent),
-            status is ProviderStatus.RequiresAction ? intent.NextAction?.RedirectToUrl?.Url : null, code, declineCode);
+            status is ProviderStatus.RequiresAction ? intent.NextAction?.RedirectToUrl?.Url : null, code, declineCode)
+        {
+            Stored = intent is { SetupFutureUsage: "off_session", CustomerId: { } customer, PaymentMethodId: { } method } ? new ProviderStored(customer, method) : null,
+        };
     }
 
     private static ProviderCard? Card(PaymentIntent intent)
@@ -160,10 +194,11 @@ public static class StripeMapping
         if (intent.LatestCharge?.PaymentMethodDetails?.Card is { Brand: not null, Last4: not null } used)
             return new ProviderCard(used.Brand, used.Last4, used.Country, used.Fingerprint);
         // A refused card is told by the error alone when the charge is not expanded, as inside an error object.
-        return intent.LastPaymentError?.PaymentMethod?.Card is { Brand: not null, Last4: not null } refused
-            ? new ProviderCard(refused.Brand, refused.Last4, refused.Country, refused.Fingerprint)
-            : null;
+        return Card(intent.LastPaymentError?.PaymentMethod?.Card);
     }
+
+    private static ProviderCard? Card(PaymentMethodCard? card) =>
+        card is { Brand: not null, Last4: not null } ? new ProviderCard(card.Brand, card.Last4, card.Country, card.Fingerprint) : null;
 
     private static Unit? UnitOf(Currency currency) =>
         Units.TryGetValue(currency.Code, out var unit) ? unit : currency.Exponent == 2 ? new Unit(2, 1) : null;

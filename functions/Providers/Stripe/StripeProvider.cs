@@ -10,10 +10,11 @@ namespace Harbour.Providers.Stripe;
 /// Takes card payments through Stripe. Every call goes through <see cref="StripeCalls"/>, which gives it one deadline, retries where
 /// the idempotency key makes them safe, and a circuit breaker; this class says only what is asked and what the answer means.
 /// </summary>
-public sealed class StripeProvider : IProvider, IDisposable
+public sealed partial class StripeProvider : IProvider, IDisposable
 {
-    /// <summary>Metadata keys by which a payment or refund at Stripe is known to be ours.</summary>
-    public const string ChargeMetadata = "harbour_charge", MerchantMetadata = "harbour_merchant", RefundMetadata = "harbour_refund";
+    /// <summary>Metadata keys by which an object at Stripe is known to be ours.</summary>
+    public const string ChargeMetadata = "harbour_charge", MerchantMetadata = "harbour_merchant", RefundMetadata = "harbour_refund",
+        CustomerMetadata = "harbour_customer", MandateMetadata = "harbour_mandate";
 
     private const int PageSize = 100;
     private const int MaxPages = 200;
@@ -61,14 +62,17 @@ public sealed class StripeProvider : IProvider, IDisposable
             {
                 Card = new() { RequestMulticapture = charge.CaptureNow ? null : "if_available", RequestThreeDSecure = always3ds ? "any" : null },
             };
-        if (charge.Token.StartsWith("pm_", StringComparison.Ordinal))
-            options.PaymentMethod = charge.Token;
-        else // Stripe.net has no typed parameter for a card token; this is payment_method_data[card][token].
-            options.AddExtraParam("payment_method_data", new Dictionary<string, object>
-            {
-                ["type"] = "card",
-                ["card"] = new Dictionary<string, object> { ["token"] = charge.Token },
-            });
+        if (charge.Stored is { } stored)
+        {
+            // The payer is not there: a challenge is a decline, and the payer's bank is told that the credential was stored.
+            (options.Customer, options.PaymentMethod, options.OffSession) = (stored.Customer, stored.Method, true);
+        }
+        else
+        {
+            if (charge.StoreFor is { } customer) (options.Customer, options.SetupFutureUsage) = (customer, "off_session");
+            if (IsMethod(charge.Token)) options.PaymentMethod = charge.Token;
+            else options.AddExtraParam("payment_method_data", OfToken(charge.Token));
+        }
 
         return calls.SendAsync(new(StripeOperation.Create, charge.Mode, charge.RequestId, charge.Charge), async (stripe, request, token) =>
             StripeMapping.Payment(await stripe.V1.PaymentIntents.CreateAsync(options, request, token)), cancellation);
