@@ -1,3 +1,4 @@
+using Azure.Data.Tables;
 using Harbour.Sandbox.Runtime;
 using Microsoft.DurableTask.Client;
 using Microsoft.Extensions.DependencyInjection;
@@ -10,7 +11,7 @@ internal static class DurableSetup
     /// <summary>Every host has the client; the engine is in the one that does more than answer requests.</summary>
     public static void AddDurable(this IServiceCollection services, string connectionString, DurableOptions options, bool hasEngine)
     {
-        services.AddSingleton(new DurableStore(connectionString));
+        services.AddSingleton(s => new DurableStore(connectionString, s.GetService<Action<TableClientOptions>>()));
         services.AddSingleton(new Notices(connectionString));
         services.AddSingleton<Payloads>();
         services.AddSingleton<DurableTaskClient>(s => new SandboxDurableTaskClient(

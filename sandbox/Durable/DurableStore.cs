@@ -10,11 +10,12 @@ namespace Harbour.Sandbox.Durable;
 /// Orchestrations in one table. All of an instance is one partition, so that a step is one transaction: the instance's row
 /// under its ETag, what the step adds to the history, what it consumes of the inbox, what it sends.
 /// </summary>
-internal sealed class DurableStore(string connectionString)
+/// <param name="configure">Changes how the table is reached, as it may for the tables of the functions. For tests.</param>
+internal sealed class DurableStore(string connectionString, Action<TableClientOptions>? configure = null)
 {
     private const int TransactionRows = 100;
 
-    private readonly TableClient _table = new(connectionString, "durable");
+    private readonly TableClient _table = Open(connectionString, configure);
 
     /// <summary>How many characters of history and letters a step may write; a transaction takes 4 MiB.</summary>
     public const int LargestStep = 1_000_000;
@@ -190,6 +191,13 @@ internal sealed class DurableStore(string connectionString)
 
     private async Task<List<TableEntity>> QueryAsync(FormattableString filter, CancellationToken cancellation) =>
         await _table.QueryAsync<TableEntity>(TableClient.CreateQueryFilter(filter), cancellationToken: cancellation).ToListAsync(cancellation);
+
+    private static TableClient Open(string connectionString, Action<TableClientOptions>? configure)
+    {
+        var options = new TableClientOptions();
+        configure?.Invoke(options);
+        return new TableClient(connectionString, "durable", options);
+    }
 
     private static Message ToMessage(TableEntity row) =>
         new(row.RowKey, row.GetString("Execution"), JsonSerializer.Deserialize<HistoryEvent>(Columns.Read(row, "Json")!, HistoryJson.Options)!);
