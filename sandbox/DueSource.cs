@@ -15,7 +15,10 @@ public abstract class DueSource
     /// <summary>The earliest moment at which there is work, past ones included; null where there is none.</summary>
     public abstract ValueTask<DateTimeOffset?> NextDueAsync(CancellationToken cancellation);
 
-    /// <summary>Called before each stop of an advance: where another host may have left work, now is the time to find it.</summary>
+    /// <summary>
+    /// Called when an advance begins, and some times a second while it goes on: where another host may have left work, now is the time
+    /// to find it.
+    /// </summary>
     public virtual Task LookForNewsAsync(CancellationToken cancellation) => Task.CompletedTask;
 
     /// <summary>
@@ -23,11 +26,6 @@ public abstract class DueSource
     /// another one; a source that keeps naming the same is put off, since it would be run for ever.
     /// </summary>
     public abstract Task RunDueAsync(DateTimeOffset now, CancellationToken cancellation);
-
-    /// <summary>An advance begins: what was remembered so that <see cref="NextDueAsync"/> is quick has to be looked up anew.</summary>
-    public virtual void Forget()
-    {
-    }
 
     /// <summary>To be called when the next due moment may have come nearer, so that the timeline asks again.</summary>
     protected void NotifyChanged() => Changed?.Invoke();

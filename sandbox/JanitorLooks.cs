@@ -27,12 +27,16 @@ internal sealed class JanitorLooks(Janitor janitor, Books books) : DueSource
         return due;
     }
 
-    public override void Forget() => _last = null;
+    public override Task LookForNewsAsync(CancellationToken cancellation)
+    {
+        _last = null;
+        return Task.CompletedTask;
+    }
 
     public override async Task RunDueAsync(DateTimeOffset now, CancellationToken cancellation)
     {
         await janitor.SweepAsync(advanceHeads: false);
-        Forget();
+        _last = null;
     }
 
     private sealed record Answer(long Tries, long At, DateTimeOffset? Due);

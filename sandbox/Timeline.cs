@@ -24,12 +24,16 @@ internal sealed class Timeline(
     /// <summary>How long a source waits that failed, or that named the same due moment again.</summary>
     private static readonly TimeSpan PutOff = TimeSpan.FromSeconds(1);
 
+    /// <summary>How often an advance looks for what another host has left, in real time: that one's callers wait no longer on a quiet day.</summary>
+    private static readonly TimeSpan LooksApart = TimeSpan.FromMilliseconds(200);
+
     private readonly List<TimerFunction> _timers = [.. timerFunctions];
     private readonly List<Source> _sources = [.. dueSources.Select(s => new Source(s))];
     private readonly SemaphoreSlim _turn = new(1);
     private readonly SemaphoreSlim _changed = new(0);
     private readonly CancellationTokenSource _stopping = new();
     private Task _loop = Task.CompletedTask;
+    private long _lookedAt;
 
     public async Task StartAsync(CancellationToken cancellation)
     {
@@ -47,7 +51,7 @@ internal sealed class Timeline(
         {
             // What real time has begun ends first, so that nothing of it runs twice at once.
             await Task.WhenAll([.. _timers.Select(t => t.Running), .. _sources.Select(s => s.Running)]);
-            foreach (var source in _sources) source.Work.Forget();
+            await LookForNewsAsync(either.Token);
             var from = clock.GetUtcNow();
             var end = from + by;
             DateTimeOffset stop;
@@ -83,13 +87,17 @@ internal sealed class Timeline(
     {
         var now = clock.GetUtcNow();
         var stop = new DateTimeOffset(now.ToOffset(HongKong).Date, HongKong).AddDays(1);
+        if (TimeProvider.System.GetElapsedTime(_lookedAt) >= LooksApart) await LookForNewsAsync(cancellation);
         foreach (var source in _sources)
-        {
-            await source.Work.LookForNewsAsync(cancellation);
             if (await source.DueAsync(cancellation) is { } due && due < stop) stop = due;
-        }
 
         return stop < now ? now : stop < end ? stop : end;
+    }
+
+    private async Task LookForNewsAsync(CancellationToken cancellation)
+    {
+        foreach (var source in _sources) await source.Work.LookForNewsAsync(cancellation);
+        _lookedAt = TimeProvider.System.GetTimestamp();
     }
 
     /// <summary>The position is written before it is taken: a host killed in between wakes late rather than in its own past.</summary>

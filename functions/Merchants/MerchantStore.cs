@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using Azure;
 using Azure.Data.Tables;
 using Harbour.Foundation;
@@ -21,13 +20,6 @@ public sealed class MerchantStore(Storage storage)
         var table = await storage.TableAsync(Table);
         var row = await table.GetEntityIfExistsAsync<TableEntity>(id.Value, Row, [Data], cancellation);
         return row.HasValue ? Json.Parse<Merchant>(row.Value!.GetString(Data)) : null;
-    }
-
-    /// <summary>All merchants.</summary>
-    public async IAsyncEnumerable<Merchant> AllAsync([EnumeratorCancellation] CancellationToken cancellation = default)
-    {
-        var table = await storage.TableAsync(Table);
-        await foreach (var row in table.QueryAsync<TableEntity>(r => r.RowKey == Row, select: [Data], cancellationToken: cancellation)) yield return Json.Parse<Merchant>(row.GetString(Data));
     }
 
     /// <summary>Adds a merchant unless one with its id is there already.</summary>

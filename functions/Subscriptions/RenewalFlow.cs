@@ -35,7 +35,7 @@ public sealed class RenewalFlow(RenewalOperations renewals, Ids ids, ILogger<Ren
         if (state.Over) return;
 
         using var either = new CancellationTokenSource();
-        var changed = context.WaitForExternalEvent<string>(Changed, either.Token);
+        var changed = context.WaitForExternalEvent<string>(Changed);
         if (state.At is not { } at) await changed;
         else if (at.UtcDateTime > context.CurrentUtcDateTime) await Task.WhenAny(changed, context.CreateTimer(at.UtcDateTime, either.Token));
         either.Cancel();

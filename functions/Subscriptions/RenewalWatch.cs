@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Diagnostics.Metrics;
 using Harbour.Foundation;
 using Harbour.Merchants;
@@ -17,23 +18,21 @@ public sealed class RenewalWatch(SubscriptionStore store, MerchantStore merchant
     /// <summary>How late a step may be before it is called overdue, and before a person is called.</summary>
     private static readonly TimeSpan Late = TimeSpan.FromHours(1), TooLate = TimeSpan.FromHours(24);
 
+    /// <summary>How many partitions are looked at at once.</summary>
+    private const int Width = 8;
+
     private static readonly Meter Meter = new("Harbour");
     private static readonly Counter<long> Healed = Meter.CreateCounter<long>("harbour.subscriptions.healed", description: "Subscriptions whose orchestration was missing, late or left over");
 
     [Function("RenewalWatch")]
     public async Task Run([TimerTrigger("0 30 16 * * *")] TimerInfo timer, [DurableClient] DurableTaskClient durable)
     {
-        var flows = await RunningAsync(durable);
-        await foreach (var merchant in merchants.AllAsync())
+        var (listing, finding) = (RunningAsync(durable), store.BooksAsync());
+        var (flows, books) = (await listing, await finding);
+        await Parallel.ForEachAsync(books, new ParallelOptions { MaxDegreeOfParallelism = Width }, async (book, cancellation) =>
         {
-            // Nothing of a suspended merchant is charged, so all of it is late.
-            if (merchant.Status is MerchantStatus.Suspended) continue;
-            foreach (var mode in Enum.GetValues<Mode>())
-            {
-                var book = new Book(merchant.Id.Value, mode);
-                await foreach (var subscription in store.AliveAsync(book)) await CompareAsync(durable, book, subscription, flows.Remove(subscription.Id.Value));
-            }
-        }
+            await foreach (var subscription in store.AliveAsync(book)) await CompareAsync(durable, book, subscription, flows.TryRemove(subscription.Id.Value, out _));
+        });
 
         foreach (var (id, createdAt) in flows.Where(flow => flow.Value < time.GetUtcNow() - Late))
         {
@@ -48,6 +47,8 @@ public sealed class RenewalWatch(SubscriptionStore store, MerchantStore merchant
         var due = Renewal.DueAt(subscription, (await store.LatestInvoiceAsync(book, subscription))?.Value, time.GetUtcNow());
         var late = due is { } at ? time.GetUtcNow() - at : TimeSpan.Zero;
         if (running && late < Late) return;
+        // Nothing of a suspended merchant is charged, so all of it is late.
+        if ((await merchants.OfAsync(book)).Status is MerchantStatus.Suspended) return;
 
         Count(running ? "late" : "missing");
         if (late >= TooLate) log.LogCritical("{Subscription} of {Book} has been due since {Due}; its orchestration {State}", subscription.Id, book.Partition, due, running ? "runs" : "was missing");
@@ -56,12 +57,12 @@ public sealed class RenewalWatch(SubscriptionStore store, MerchantStore merchant
     }
 
     /// <summary>The orchestrations that have not ended, with the time of their start.</summary>
-    private static async Task<Dictionary<string, DateTimeOffset>> RunningAsync(DurableTaskClient durable)
+    private static async Task<ConcurrentDictionary<string, DateTimeOffset>> RunningAsync(DurableTaskClient durable)
     {
         var query = new OrchestrationQuery(
             Statuses: [OrchestrationRuntimeStatus.Running, OrchestrationRuntimeStatus.Pending, OrchestrationRuntimeStatus.Suspended, OrchestrationRuntimeStatus.ContinuedAsNew],
             InstanceIdPrefix: Subscription.Prefix);
-        var running = new Dictionary<string, DateTimeOffset>(StringComparer.Ordinal);
+        var running = new ConcurrentDictionary<string, DateTimeOffset>(StringComparer.Ordinal);
         await foreach (var flow in durable.GetAllInstancesAsync(query)) running[flow.InstanceId] = flow.CreatedAt;
         return running;
     }

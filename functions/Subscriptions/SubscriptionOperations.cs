@@ -20,6 +20,7 @@ public sealed class SubscriptionOperations(
             if (!call.Merchant.SettlesIn(request.Amount.Currency)) return call.Problem(Errors.CurrencyNotSupported.At("currency", string.Join(", ", call.Merchant.SettlementCurrencies)));
             if (await CheckAsync(call, request.Mandate, request.Customer) is { } refusal) return call.Problem(refusal);
 
+            await store.AnnounceAsync(call.Book);
             var now = time.GetUtcNow();
             var id = known is null ? ids.New<Subscription>() : Id<Subscription>.Parse(known.Value.Object);
             var subscription = Subscription.Create(id, call.Mode, request, call.RequestId, now);

@@ -1,3 +1,5 @@
+using System.Collections.Concurrent;
+using Azure.Data.Tables;
 using Harbour.Foundation;
 
 namespace Harbour.Subscriptions;
@@ -8,11 +10,15 @@ public sealed record SubscriptionFilter(string? Customer, string? Reference, Sub
 /// <summary>
 /// Where subscriptions are: <c>subscription|{inverted id}</c>, with <c>subscriptions_of|{customer}|{inverted id}</c> for the list of a
 /// customer and <c>subscriptions_alive|{id}</c> for as long as they can still charge; and their invoices:
-/// <c>invoice|{subscription}|{inverted id}</c>. All newest first.
+/// <c>invoice|{subscription}|{inverted id}</c>. All newest first. The table <c>renewals</c> names the partitions that ever had one.
 /// </summary>
-public sealed class SubscriptionStore(Books books)
+public sealed class SubscriptionStore(Books books, Storage storage)
 {
+    private const string BooksTable = "renewals", BooksPartition = "books";
+
     private const string AllPrefix = "subscription|", AlivePrefix = "subscriptions_alive|";
+
+    private readonly ConcurrentDictionary<Book, bool> announced = [];
 
     public static string Key(Id<Subscription> id) => AllPrefix + Sortable.Invert(id.Key);
 
@@ -24,6 +30,22 @@ public sealed class SubscriptionStore(Books books)
     /// <summary>The subscription's latest invoice; null before the first.</summary>
     public async Task<Row<Invoice>?> LatestInvoiceAsync(Book book, Subscription subscription) =>
         subscription.LatestInvoice is { } latest ? await books.ReadAsync<Invoice>(book, InvoiceKey(subscription.Id, latest)) : null;
+
+    /// <summary>Sees to it that the daily watch knows of a partition; before its first subscription is written.</summary>
+    public async Task AnnounceAsync(Book book)
+    {
+        if (announced.ContainsKey(book)) return;
+        var table = await storage.TableAsync(BooksTable);
+        await table.UpsertEntityAsync(new TableEntity(BooksPartition, book.Partition));
+        announced[book] = true;
+    }
+
+    /// <summary>The partitions that have, or had, subscriptions.</summary>
+    public async Task<List<Book>> BooksAsync()
+    {
+        var table = await storage.TableAsync(BooksTable);
+        return await table.QueryAsync<TableEntity>(row => row.PartitionKey == BooksPartition, select: ["RowKey"]).Select(row => Book.Parse(row.RowKey)).ToListAsync();
+    }
 
     public static void Insert(Commit commit, Subscription subscription)
     {

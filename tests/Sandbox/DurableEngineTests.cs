@@ -113,17 +113,15 @@ public sealed class DurableEngineTests(SandboxFixture sandbox)
     }
 
     [Fact]
-    public async Task Two_hundred_orchestrations_at_once_take_seconds()
+    public async Task Two_hundred_orchestrations_at_once_all_come_to_their_end()
     {
         await using var flows = await DurableTestHost.StartAsync(sandbox);
-        var began = TimeProvider.System.GetTimestamp();
 
         var ids = await Task.WhenAll(Enumerable.Range(0, 200).Select(n => flows.StartAsync(nameof(F.Sequence), $"{n}-")));
         var ends = await Task.WhenAll(ids.Select(flows.EndOfAsync));
 
         Assert.All(ends, end => Assert.Equal(OrchestrationRuntimeStatus.Completed, end.RuntimeStatus));
         Assert.Equal(600, flows.Probe.Seen.Count(s => s.StartsWith("Say", StringComparison.Ordinal)));
-        Console.WriteLine($"200 orchestrations: {TimeProvider.System.GetElapsedTime(began).TotalSeconds:F1} s");
     }
 }
 
