@@ -24,7 +24,10 @@ public sealed record Request(string Object, string Id, IReadOnlyList<LoggedCall>
 /// <summary>A commit's own record of itself, as the commit wrote it.</summary>
 internal sealed record CommitRecord(string Operation, DateTimeOffset At, IReadOnlyList<string> Rows, IReadOnlyList<ChangedBalance> Postings)
 {
-    /// <summary>The kinds of rows that are objects of the API, and how their ids begin.</summary>
+    /// <summary>The kinds of rows that are objects of the API under another name.</summary>
+    private static readonly Dictionary<string, string> Kinds = new(StringComparer.Ordinal) { ["hook"] = "webhook_endpoint" };
+
+    /// <summary>How the ids of the objects begin.</summary>
     private static readonly Dictionary<string, string> Prefixes = new(StringComparer.Ordinal)
     {
         ["charge"] = "ch_",
@@ -46,10 +49,11 @@ internal sealed record CommitRecord(string Operation, DateTimeOffset At, IReadOn
 
     public Change Shown() => new(Operation, At, [.. Rows.Select(ObjectOf).OfType<ChangedObject>()], Postings);
 
-    /// <summary>Reads <c>Add:charge|{inverted id}</c>; null for a row that is no object.</summary>
-    internal static ChangedObject? ObjectOf(string row)
+    /// <summary>Reads <c>Add:charge|{inverted id}</c>, or <c>Add:invoice|{subscription}|{inverted id}</c>; null for a row that is no object.</summary>
+    internal static ChangedObject? ObjectOf(string written)
     {
-        if (row.Split(':', 2) is not [var action, var key] || key.Split('|') is not [var kind, var place]) return null;
+        if (written.Split(':', 2) is not [var action, var key] || key.Split('|') is not [var row, .., var place]) return null;
+        var kind = Kinds.GetValueOrDefault(row, row);
         if (!Prefixes.TryGetValue(kind, out var prefix)) return null;
         var id = IsInverted(place) ? prefix + Sortable.Invert(place) : place;
         if (!id.StartsWith(prefix, StringComparison.Ordinal)) return null;

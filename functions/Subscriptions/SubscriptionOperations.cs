@@ -21,8 +21,9 @@ public sealed class SubscriptionOperations(
             if (await CheckAsync(call, request.Mandate, request.Customer) is { } refusal) return call.Problem(refusal);
 
             await store.AnnounceAsync(call.Book);
-            var now = time.GetUtcNow();
             var id = known is null ? ids.New<Subscription>() : Id<Subscription>.Parse(known.Value.Object);
+            // After the id, which says when the first period begins: it is not to lie ahead.
+            var now = time.GetUtcNow();
             var subscription = Subscription.Create(id, call.Mode, request, call.RequestId, now);
             var claim = Idempotency.Claim(call, id.Value, known, now);
             var commit = books.Begin(call.Book, call.RequestId, "subscription.create");

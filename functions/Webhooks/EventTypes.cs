@@ -12,7 +12,7 @@ public static partial class EventTypes
     {
         ["charge"] = ["succeeded", "failed", "requires_action", "authorized", "canceled", "unknown"],
         ["refund"] = ["succeeded", "failed"],
-        ["mandate"] = ["active", "revoked"],
+        ["mandate"] = ["active", "revoked", "expired"],
         ["subscription"] = ["created", "renewed", "past_due", "unpaid", "paused", "resumed", "canceled"],
         ["invoice"] = ["paid", "payment_failed", "uncollectible"],
         ["batch_transfer"] = ["completed"],

@@ -12,6 +12,8 @@ public sealed class RequestTests
     [InlineData("UpdateReplace:refund|", "refund", "re_", "changed")]
     [InlineData("Delete:charge|", "charge", "ch_", "deleted")]
     [InlineData("Add:event|", "event", "evt_", "created")]
+    [InlineData("Add:invoice|01jdb0000000000000000000cd|", "invoice", "inv_", "created")]
+    [InlineData("UpdateReplace:hook|", "webhook_endpoint", "whe_", "changed")]
     public void A_row_of_an_object_is_shown_by_its_id(string row, string kind, string prefix, string change)
     {
         Assert.Equal(new ChangedObject(kind, prefix + Key, change), CommitRecord.ObjectOf(row + Sortable.Invert(Key)));

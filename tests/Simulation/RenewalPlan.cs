@@ -25,7 +25,7 @@ internal sealed record RenewalPlan(
         PlannedSubscription[] subscriptions = [.. Enumerable.Range(0, random.Next(1, 4)).Select(_ => new PlannedSubscription(
             Tokens[random.Next(Tokens.Length)], Intervals[random.Next(Intervals.Length)], random.Next(4) == 0 ? random.Next(1, 15) : 0))];
         Move[] moves = [.. Enumerable.Range(0, random.Next(3, 9)).Select(_ => new Move(
-            random.Next(3) == 0 ? TimeSpan.FromMinutes(random.Next(1, 180)) : TimeSpan.FromHours(random.Next(1, 400)),
+            random.Next(3) == 0 ? TimeSpan.FromMinutes(random.Next(1, 180)) : TimeSpan.FromHours(random.Next(1, 250)),
             random.Next(subscriptions.Length),
             random.Next(10) switch { 0 or 1 => "pause", 2 or 3 => "resume", 4 => "cancel", 5 => "end", _ => null }))];
         var calm = random.Next(4) == 0;

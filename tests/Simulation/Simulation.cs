@@ -11,7 +11,7 @@ internal sealed record Run(Workload Workload, IReadOnlyList<string> Violations, 
         Seed {Workload.Seed} broke a promise:
           {string.Join("\n  ", Violations)}
         Replay it (its plan is the same; the machine may order things otherwise, so it is tried several times):
-          SIMULATION_SEED={Workload.Seed} dotnet test tests --filter FullyQualifiedName~SimulationTests
+          SIMULATION_SEED={Workload.Seed} dotnet test tests --filter FullyQualifiedName~.SimulationTests
         The plan, {Kills} kills:
         {Workload.Describe()}
         What was heard:
