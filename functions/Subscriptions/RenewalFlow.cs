@@ -23,6 +23,9 @@ public sealed class RenewalFlow(RenewalOperations renewals, Ids ids, ILogger<Ren
     private static readonly TaskOptions Retries = TaskOptions.FromRetryPolicy(
         new RetryPolicy(maxNumberOfAttempts: 5, firstRetryInterval: TimeSpan.FromSeconds(5), backoffCoefficient: 3));
 
+    /// <summary>The least time between two looks: the clocks of two machines differ, and a loop between them must not spin.</summary>
+    private static readonly TimeSpan Breath = TimeSpan.FromSeconds(1);
+
     /// <summary>How long an orchestration waits whose steps failed again and again. It never gives up: money is due.</summary>
     private static readonly TimeSpan AfterTrouble = TimeSpan.FromMinutes(10);
 
@@ -37,7 +40,7 @@ public sealed class RenewalFlow(RenewalOperations renewals, Ids ids, ILogger<Ren
         using var either = new CancellationTokenSource();
         var changed = context.WaitForExternalEvent<string>(Changed);
         if (state.At is not { } at) await changed;
-        else if (at.UtcDateTime > context.CurrentUtcDateTime) await Task.WhenAny(changed, context.CreateTimer(at.UtcDateTime, either.Token));
+        else await Task.WhenAny(changed, context.CreateTimer(Later(at.UtcDateTime, context.CurrentUtcDateTime + Breath), either.Token));
         either.Cancel();
         context.ContinueAsNew(input);
     }
@@ -85,4 +88,6 @@ public sealed class RenewalFlow(RenewalOperations renewals, Ids ids, ILogger<Ren
             return new RenewalState(new DateTimeOffset(context.CurrentUtcDateTime, TimeSpan.Zero) + AfterTrouble);
         }
     }
+
+    private static DateTime Later(DateTime a, DateTime b) => a > b ? a : b;
 }

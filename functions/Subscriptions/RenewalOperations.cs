@@ -21,8 +21,8 @@ public sealed class RenewalOperations(
     Books books, SubscriptionStore store, ChargeOperations charges, ChargeLedger chargeBooks, MandateOperations mandates, MerchantStore merchants, ActivityMarkers activity,
     Ids ids, TimeProvider time, ILogger<RenewalOperations> log)
 {
-    /// <summary>One call does only so many steps, so that a subscription that fell far behind lets others have their turn.</summary>
-    private const int MaxSteps = 50;
+    /// <summary>One call does only so many steps, so that a subscription that fell far behind lets others have their turn, and ends long before its host's limit.</summary>
+    private const int MaxSteps = 12;
 
     private static readonly TimeSpan Soon = TimeSpan.FromMinutes(1);
     private static readonly TimeSpan WhileSuspended = TimeSpan.FromHours(1);
@@ -156,7 +156,8 @@ public sealed class RenewalOperations(
         if (failed) commit.Emit("invoice.payment_failed", InvoiceView.Of(after));
         if (after.Status != before.Status && after.Event is { } type) commit.Emit(type, InvoiceView.Of(after));
         Change(commit, row, subscription);
-        if (after.Status is InvoiceStatus.Paid && subscription is { Periods: > 1, Status: SubscriptionStatus.Active }) commit.Emit("subscription.renewed", SubscriptionView.Of(subscription));
+        // The very first payment is part of the making; every other one says that the subscription goes on.
+        if (after.Status is InvoiceStatus.Paid && row.Value.Version > 1 && subscription.Status is SubscriptionStatus.Active) commit.Emit("subscription.renewed", SubscriptionView.Of(subscription));
         if (await commit.SubmitAsync() is null) return;
 
         if (failed || after.Status is InvoiceStatus.Paid) Attempts.Add(1, new("outcome", after.Status.ToString()), new("number", after.Attempts.Length));

@@ -31,14 +31,31 @@ public sealed class RenewalWatch(SubscriptionStore store, MerchantStore merchant
         var (flows, books) = (await listing, await finding);
         await Parallel.ForEachAsync(books, new ParallelOptions { MaxDegreeOfParallelism = Width }, async (book, cancellation) =>
         {
-            await foreach (var subscription in store.AliveAsync(book)) await CompareAsync(durable, book, subscription, flows.TryRemove(subscription.Id.Value, out _));
+            await foreach (var subscription in store.AliveAsync(book))
+            {
+                var running = flows.TryRemove(subscription.Id.Value, out _);
+                await TryAsync(subscription.Id.Value, () => CompareAsync(durable, book, subscription, running));
+            }
         });
 
         foreach (var (id, createdAt) in flows.Where(flow => flow.Value < time.GetUtcNow() - Late))
         {
             Count("left over");
             log.LogWarning("The orchestration {Subscription}, started {At}, has no subscription that needs it; it is woken to end", id, createdAt);
-            await durable.RaiseEventAsync(id, RenewalFlow.Changed, id);
+            await TryAsync(id, () => durable.RaiseEventAsync(id, RenewalFlow.Changed, id));
+        }
+    }
+
+    /// <summary>One subscription in trouble must not keep the others from being looked after.</summary>
+    private async Task TryAsync(string id, Func<Task> work)
+    {
+        try
+        {
+            await work();
+        }
+        catch (Exception e)
+        {
+            log.LogError(e, "{Subscription} could not be compared with its orchestration", id);
         }
     }
 

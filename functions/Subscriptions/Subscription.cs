@@ -107,14 +107,21 @@ public sealed record Subscription : IHasId
     public Result<Subscription> Pause(DateTimeOffset now) =>
         Status is SubscriptionStatus.Paused || !CanBecome(SubscriptionStatus.Paused) ? NotPossible("paused") : Changed(SubscriptionStatus.Paused, now);
 
-    /// <summary>The subscription going on: with the invoice that is still open, within the period that is paid for, or with a new period now.</summary>
+    /// <summary>
+    /// The subscription going on. Within its period it goes on as it was, with the invoice that may still be open; later a new period
+    /// begins now, and what was not paid before is not asked for: nobody pays for time in which it rested.
+    /// </summary>
     public Result<Subscription> Resume(Invoice? latest, DateTimeOffset now)
     {
         if (Status is not (SubscriptionStatus.Paused or SubscriptionStatus.Unpaid)) return NotPossible("resumed");
-        if (latest is { Status: InvoiceStatus.Open }) return Changed(latest.Attempts.IsEmpty ? SubscriptionStatus.Active : SubscriptionStatus.PastDue, now);
-        if (Status is SubscriptionStatus.Paused && now < PeriodEnd) return Changed(Periods == 0 ? SubscriptionStatus.Trialing : SubscriptionStatus.Active, now);
-        return Changed(SubscriptionStatus.Active, now) with { Anchor = now, Periods = 0, PeriodStart = now, PeriodEnd = now };
+        if (Status is SubscriptionStatus.Paused && now < PeriodEnd)
+            return Changed(latest is { Status: InvoiceStatus.Open, Attempts.IsEmpty: false } ? SubscriptionStatus.PastDue : Periods == 0 ? SubscriptionStatus.Trialing : SubscriptionStatus.Active, now);
+        if (latest?.UnderWay is not null) return Errors.ConcurrentUpdate with { RetryAfter = TimeSpan.FromMinutes(1) };
+        return Changed(SubscriptionStatus.Active, now) with { Anchor = now, Periods = 0, PeriodStart = now, PeriodEnd = now, CancelAtPeriodEnd = false };
     }
+
+    /// <summary>True where nothing is owed any more of what was open before.</summary>
+    public bool Forgives(Subscription before) => Status is SubscriptionStatus.Canceled || Anchor != before.Anchor;
 
     /// <summary>The subscription ended now, or marked to end with its period.</summary>
     public Result<Subscription> Cancel(bool atPeriodEnd, DateTimeOffset now)
@@ -130,6 +137,7 @@ public sealed record Subscription : IHasId
     public Result<Subscription> Update(Id<Mandate>? mandate, string? reference, IReadOnlyDictionary<string, string>? metadata, DateTimeOffset now)
     {
         if (Status is SubscriptionStatus.Canceled) return NotPossible("changed");
+        if (mandate is null && reference is null && metadata is null) return this;
         return this with { Mandate = mandate ?? Mandate, Reference = reference ?? Reference, Metadata = metadata ?? Metadata, Version = Version + 1, UpdatedAt = now };
     }
 

@@ -8,13 +8,13 @@ using Microsoft.DurableTask.Client;
 namespace Harbour.Subscriptions;
 
 /// <summary>Makes, changes and shows subscriptions and their invoices.</summary>
-public sealed class SubscriptionFunctions(SubscriptionOperations operations, SubscriptionStore store, TimeProvider time)
+public sealed class SubscriptionFunctions(SubscriptionOperations operations, SubscriptionStore store)
 {
     [Function("CreateSubscription"), Access("subscriptions:write", Idempotency = true)]
     public async Task<IResult> Create([HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = "v1/subscriptions")] HttpRequest http, [DurableClient] DurableTaskClient durable)
     {
         var call = Call.Of(http);
-        if (!SubscriptionRequest.Read(call.Body, time.GetUtcNow()).Ok(out var request, out var refusal)) return call.Problem(refusal);
+        if (!SubscriptionRequest.Read(call.Body).Ok(out var request, out var refusal)) return call.Problem(refusal);
         return await operations.CreateAsync(call, request, durable);
     }
 

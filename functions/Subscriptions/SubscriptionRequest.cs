@@ -16,7 +16,7 @@ public sealed record SubscriptionRequest(
     /// <summary>How far ahead a subscription may start.</summary>
     private static readonly TimeSpan LatestStart = TimeSpan.FromDays(1095);
 
-    public static Result<SubscriptionRequest> Read(ReadOnlyMemory<byte> body, DateTimeOffset now)
+    public static Result<SubscriptionRequest> Read(ReadOnlyMemory<byte> body)
     {
         if (!Fields.Parse(body).Ok(out var fields, out var malformed)) return malformed;
 
@@ -27,7 +27,6 @@ public sealed record SubscriptionRequest(
         if (amount is { } minor && currency is not null) ChargeRequest.RefuseOutside(fields, minor, currency);
         var interval = ReadInterval(fields);
         var startAt = fields.Time("start_at");
-        if (startAt is { } start && (start < now || start > now + LatestStart)) fields.Refuse(Errors.FieldInvalid.At("start_at", "a time from now on, at most three years ahead"));
         var trialDays = fields.Whole("trial_days", 0, MaxTrialDays);
         var reference = fields.Text("reference", 128);
         var metadata = fields.Metadata();
@@ -35,6 +34,10 @@ public sealed record SubscriptionRequest(
         if (fields.Finish() is { } refusal) return refusal;
         return new SubscriptionRequest(customer!.Value, mandate!.Value, new Money(amount!.Value, currency!), interval!, startAt, trialDays ?? 0, reference, metadata);
     }
+
+    /// <summary>The refusal of a start that is past or too far ahead. It is judged only where the subscription is made, since the same request may come again later.</summary>
+    public Error? RefusalAt(DateTimeOffset now) =>
+        StartAt < now || StartAt > now + LatestStart ? Errors.FieldInvalid.At("start_at", "a time from now on, at most three years ahead") : null;
 
     private static Interval? ReadInterval(Fields fields)
     {

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Azure.Messaging.ServiceBus;
 using Harbour.Foundation;
 
@@ -28,11 +29,40 @@ public sealed record DeliveryMessage(string Merchant, Mode Mode, Id<Event> Event
 }
 
 /// <summary>Sends the messages of deliveries. That they wait on the bus and not in a worker is what lets them outlive one.</summary>
-public sealed class DeliveryMessages(ServiceBusClient bus)
+public sealed class DeliveryMessages(ServiceBusClient bus, TimeProvider time)
 {
     public const string Queue = "webhook-deliveries";
 
+    private const string TriesProperty = "tries";
+
+    /// <summary>After so many the bus is left to set the message aside: by then half a day has passed.</summary>
+    private const int MaxTries = 20;
+
+    private static readonly TimeSpan FirstWait = TimeSpan.FromSeconds(5), LongestWait = TimeSpan.FromHours(1);
+
     private readonly Lazy<ServiceBusSender> sender = new(() => bus.CreateSender(Queue));
+    private readonly Lazy<ServiceBusSender> events = new(() => bus.CreateSender(EventMessage.Queue));
+
+    /// <summary>
+    /// Has a message whose work failed come again after a while, longer each time: the bus itself would bring it back at once, and set it
+    /// aside before storage or the vault has recovered. False when it has been tried often enough.
+    /// </summary>
+    public async Task<bool> TryAgainAsync(string queue, ServiceBusReceivedMessage message)
+    {
+        var tries = (message.ApplicationProperties.TryGetValue(TriesProperty, out var before) ? Convert.ToInt32(before, CultureInfo.InvariantCulture) : 0) + 1;
+        if (tries > MaxTries) return false;
+        var wait = FirstWait * Math.Pow(2, tries - 1);
+        await (queue == Queue ? sender : events).Value.SendMessageAsync(new ServiceBusMessage(message.Body)
+        {
+            MessageId = $"{message.MessageId.Split('~')[0]}~{tries}",
+            Subject = message.Subject,
+            ContentType = message.ContentType,
+            CorrelationId = message.CorrelationId,
+            ApplicationProperties = { [TriesProperty] = tries },
+            ScheduledEnqueueTime = time.GetUtcNow() + (wait < LongestWait ? wait : LongestWait),
+        });
+        return true;
+    }
 
     /// <param name="at">When it is to arrive; null for now.</param>
     public Task SendAsync(DeliveryMessage message, DateTimeOffset? at = null) => sender.Value.SendMessageAsync(Wrap(message, at));

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using System.Text;
 using Harbour.Foundation;
 using Microsoft.Extensions.Configuration;
 
@@ -51,7 +52,8 @@ public sealed class TargetGuard(IConfiguration configuration)
         if (mode is Mode.Live && url.Scheme is not "https") return "must be an https URL in live mode";
         if (mode is Mode.Live && url.Port is not (443 or 8443)) return "must use port 443 or 8443 in live mode";
 
-        var host = url.IdnHost.TrimEnd('.');
+        // Digits may be written in forms that a resolver takes for plain ones.
+        var host = url.IdnHost.Normalize(NormalizationForm.FormKC).TrimEnd('.');
         if (host.Length == 0) return "must name a host";
         if (IPAddress.TryParse(host, out var address)) return Allows(mode, address) ? null : "must not be an address that only our own network reaches";
         if (MayBeLocal(mode)) return null;

@@ -35,7 +35,9 @@ internal enum Fault
 /// workload, or a timer) and of the number of the call within that work. So a seed says the same of the third call of a refund,
 /// in whatever order the machine runs things.
 /// </summary>
-internal sealed class FaultPlan(int seed, double storageRate, double providerRate, double blackoutRate, IReadOnlySet<(string Work, int Call)> kills)
+/// <param name="providerKillRate">How often the process dies at a call to the provider: before it, or when it was carried out.</param>
+internal sealed class FaultPlan(
+    int seed, double storageRate, double providerRate, double blackoutRate, IReadOnlySet<(string Work, int Call)> kills, double providerKillRate = 0)
 {
     public static readonly FaultPlan None = new(0, 0, 0, 0, new HashSet<(string, int)>());
 
@@ -54,6 +56,8 @@ internal sealed class FaultPlan(int seed, double storageRate, double providerRat
     public Fault Provider(string work, int call)
     {
         if (Kill(work, call) is { } kill) return kill;
+        var death = new Chance(seed, "death", work, call);
+        if (death.Next() < providerKillRate) return death.Next() < 0.3 ? Fault.KillBefore : Fault.KillAfter;
         var chance = new Chance(seed, "provider", work, call);
         return chance.Next() < providerRate ? chance.Of(OfProvider) : Fault.None;
     }

@@ -33,9 +33,10 @@ internal sealed record RenewalPlan(
         return new RenewalPlan(seed, subscriptions, moves, calm ? 0 : 0.04 * random.NextDouble(), calm ? 0 : 0.25 * random.NextDouble(), kills);
     }
 
-    /// <summary>The faults while the next kill, if one is left, is still to come.</summary>
+    /// <summary>The faults while the next kill, if one is left, is still to come: after so many calls, or sooner where a payment is asked for.</summary>
     public FaultPlan Faults(int killed) => new(
-        Seed, StorageRate, ProviderRate, 0, killed < Kills.Count ? new HashSet<(string, int)> { (Process.Timers, Kills[killed]) } : []);
+        Seed, StorageRate, ProviderRate, 0, killed < Kills.Count ? new HashSet<(string, int)> { (Process.Timers, Kills[killed]) } : [],
+        providerKillRate: killed < Kills.Count ? 0.3 : 0);
 
     public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"""
           storage fails {StorageRate:P1}, the provider {ProviderRate:P1}, kills after {string.Join(", ", Kills)} calls

@@ -58,7 +58,7 @@ public sealed class RenewalHttpTests(SandboxFixture sandbox) : IAsyncLifetime
         string[] failures = [.. Enumerable.Repeat("invoice.payment_failed", invoiceEnds == "paid" ? attempts - 1 : attempts)];
         Assert.Equal([.. failures, "invoice." + invoiceEnds], await world.EventsAsync(invoice["id"]!.ToString()));
         Assert.Equal(
-            invoiceEnds == "paid" ? ["subscription.created", "subscription.past_due"] : ["subscription.created", "subscription.past_due", "subscription.unpaid"],
+            invoiceEnds == "paid" ? ["subscription.created", "subscription.past_due", "subscription.renewed"] : ["subscription.created", "subscription.past_due", "subscription.unpaid"],
             await world.EventsAsync(made.Id));
     }
 
@@ -115,7 +115,7 @@ public sealed class RenewalHttpTests(SandboxFixture sandbox) : IAsyncLifetime
         invoices.Reverse();
         Assert.Equal(Enumerable.Range(0, 25).Select(month => start.AddMonths(month)), [.. invoices.Select(i => Time(i["period_start"])), Time(invoices[^1]["period_end"])]);
         Assert.Equal(24, world.Host.Stripe!.Payments().Count(p => p.Amount == 12800));
-        Assert.Equal(23, (await world.EventsAsync(made.Id)).Count(e => e == "subscription.renewed"));
+        Assert.Equal(24, (await world.EventsAsync(made.Id)).Count(e => e == "subscription.renewed"));
     }
 
     [Fact]
@@ -155,6 +155,20 @@ public sealed class RenewalHttpTests(SandboxFixture sandbox) : IAsyncLifetime
         Assert.Equal("past_due", (await world.Api.PostAsync($"/v1/subscriptions/{made.Id}/resume", null)).State);
         await world.Api.AdvanceAsync("00:05:00");
         Assert.Equal("paid", (await LatestAsync(made.Id))["status"]!.ToString());
+    }
+
+    [Fact]
+    public async Task Nobody_pays_for_the_time_in_which_it_was_paused()
+    {
+        var made = await world.SubscribeAsync("tok_recurring_fails_1");
+        await world.Api.PostAsync($"/v1/subscriptions/{made.Id}/pause", null);
+        await world.Api.AdvanceAsync("2400:00:00");
+        Assert.Equal("active", (await world.Api.PostAsync($"/v1/subscriptions/{made.Id}/resume", null)).State);
+        await world.Api.AdvanceAsync("01:00:00");
+
+        var invoices = await world.InvoicesAsync(made.Id);
+        Assert.Equal(["paid", "void"], invoices.Select(invoice => invoice["status"]!.ToString()));
+        Assert.InRange(world.Host.Clock.GetUtcNow() - Time(invoices[0]["period_start"]), TimeSpan.FromHours(1), TimeSpan.FromHours(1) + TimeSpan.FromMinutes(5));
     }
 
     [Fact]

@@ -69,6 +69,30 @@ public sealed class SubscriptionHttpTests(SandboxFixture sandbox) : IAsyncLifeti
     }
 
     [Fact]
+    public async Task What_was_answered_is_answered_again_although_it_would_be_refused_now()
+    {
+        var (customer, mandate) = await world.MandateAsync();
+        var (key, change) = (Api.NewKey(), Api.NewKey());
+        var body = new { customer, mandate, amount = 12800, currency = "HKD", interval = "month", start_at = world.Host.Clock.GetUtcNow().AddMinutes(1).ToString("yyyy-MM-dd'T'HH:mm:ss'Z'") };
+        var made = await world.Api.PostAsync("/v1/subscriptions", body, key);
+        Assert.Equal(200, (await world.Api.PostAsync("/v1/subscriptions/" + made.Id, new { mandate }, change)).Status);
+        await world.Api.AdvanceAsync("00:05:00");
+        await world.Api.PostAsync($"/v1/mandates/{mandate}/revoke", null);
+
+        Assert.Equal(made.Text, (await world.Api.PostAsync("/v1/subscriptions", body, key)).Text);
+        Assert.Equal("true", (await world.Api.PostAsync("/v1/subscriptions/" + made.Id, new { mandate }, change))["Idempotent-Replayed"]);
+    }
+
+    [Fact]
+    public async Task A_key_that_a_busy_provider_gave_back_makes_a_subscription()
+    {
+        var (customer, mandate) = await world.MandateAsync();
+        var key = Api.NewKey();
+        Assert.Equal(503, (await world.Api.ChargeAsync(Api.Charge("tok_provider_busy"), key)).Status);
+        Assert.Equal(201, (await world.Api.PostAsync("/v1/subscriptions", new { customer, mandate, amount = 12800, currency = "HKD", interval = "month" }, key)).Status);
+    }
+
+    [Fact]
     public async Task Changes_that_are_not_possible_are_refused_and_change_nothing()
     {
         var made = await world.SubscribeAsync();

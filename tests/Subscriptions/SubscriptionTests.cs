@@ -125,6 +125,19 @@ public sealed class SubscriptionTests
     }
 
     [Fact]
+    public void Resumed_after_its_period_nothing_old_is_owed()
+    {
+        var paused = Given.Subscription(SubscriptionStatus.Paused) with { CancelAtPeriodEnd = true };
+        Assert.True(paused.Resume(Given.Failed(2), Now.AddDays(40)).Ok(out var resumed, out _));
+        Assert.Equal((SubscriptionStatus.Active, Now.AddDays(40), false), (resumed.Status, resumed.Anchor, resumed.CancelAtPeriodEnd));
+        Assert.True(resumed.Forgives(paused));
+        Assert.Equal("concurrent_update", paused.Resume(Given.Invoice().Attempting(Given.Charge(), Now), Now.AddDays(40)).Error?.Code);
+    }
+
+    [Fact]
+    public void A_change_of_nothing_is_none() => Assert.Equal(1, Given.Subscription().Update(null, null, null, Now).Value.Version);
+
+    [Fact]
     public void An_unpaid_one_that_is_resumed_starts_anew_even_within_the_period_that_was_not_paid()
     {
         Assert.True(Given.Subscription(SubscriptionStatus.Unpaid).Resume(Given.Failed(4), Now.AddDays(5)).Ok(out var resumed, out _));

@@ -274,13 +274,28 @@ public sealed class DeliveryHttpTests(SandboxFixture sandbox) : IAsyncLifetime
         var sender = new Moq.Mock<ServiceBusSender>();
         sender.Setup(s => s.SendMessageAsync(Moq.It.IsAny<ServiceBusMessage>(), Moq.It.IsAny<CancellationToken>())).Callback((ServiceBusMessage m, CancellationToken _) => sent.Add(m)).Returns(Task.CompletedTask);
         bus.Setup(b => b.CreateSender(DeliveryMessages.Queue)).Returns(sender.Object);
-        var operations = ActivatorUtilities.CreateInstance<DeliveryOperations>(host.Services, new DeliveryMessages(bus.Object));
+        var operations = ActivatorUtilities.CreateInstance<DeliveryOperations>(host.Services, new DeliveryMessages(bus.Object, host.Clock));
         await operations.DeliverAsync(new DeliveryMessage(Seed.Demo.Value, Mode.Test, Id<Event>.Parse(id), endpoint, 1));
 
         var next = Assert.Single(sent);
         Assert.Equal($"{delivery["id"]}:2", next.MessageId);
         Assert.Equal(DateTimeOffset.Parse(delivery["next_attempt_at"]!.GetValue<string>()), next.ScheduledEnqueueTime);
         Assert.Equal(2, Json.Parse<DeliveryMessage>(next.Body.ToString()).Turn);
+    }
+
+    [Fact]
+    public async Task Work_that_fails_comes_again_for_half_a_day_before_it_is_set_aside()
+    {
+        var ids = host.Services.GetRequiredService<Ids>();
+        var sender = host.Services.GetRequiredService<ServiceBusClient>().CreateSender(EventMessage.Queue);
+        // An event that cannot be read, as when storage does not answer.
+        await sender.SendMessageAsync(new ServiceBusMessage(BinaryData.FromBytes(Json.Bytes(new EventMessage(Seed.Demo.Value, Mode.Test, ids.New<Event>())))) { MessageId = "lost" });
+        await api.AdvanceAsync("06:00:00");
+        Assert.Empty(await SetAsideAsync());
+        await api.AdvanceAsync("12:00:00");
+        Assert.Single(await SetAsideAsync());
+
+        async Task<JsonArray> SetAsideAsync() => (await api.GetAsync($"/sandbox/bus/{EventMessage.Queue}/dead_letters")).Body["data"]!.AsArray();
     }
 
     [Fact]

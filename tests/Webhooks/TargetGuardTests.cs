@@ -97,6 +97,8 @@ public sealed class TargetGuardTests
     [InlineData("https://[::ffff:127.0.0.1]/", false, false, true)]
     [InlineData("https://2130706433/", false, false, true)]
     [InlineData("https://0x7f.1/", false, false, true)]
+    [InlineData("https://１２７.０.０.１/", false, false, true)]
+    [InlineData("https://①②⑦.0.0.1/", false, false, true)]
     [InlineData("https://0177.0.0.1/", false, false, true)]
     [InlineData("https://10.0.0.1/", false, false, true)]
     [InlineData("https://169.254.169.254/latest", false, false, false)]
