@@ -52,10 +52,10 @@ public sealed class TargetGuard(IConfiguration configuration)
         if (mode is Mode.Live && url.Scheme is not "https") return "must be an https URL in live mode";
         if (mode is Mode.Live && url.Port is not (443 or 8443)) return "must use port 443 or 8443 in live mode";
 
-        // Digits may be written in forms that a resolver takes for plain ones.
-        var host = url.IdnHost.Normalize(NormalizationForm.FormKC).TrimEnd('.');
+        var host = url.IdnHost.TrimEnd('.');
         if (host.Length == 0) return "must name a host";
-        if (IPAddress.TryParse(host, out var address)) return Allows(mode, address) ? null : "must not be an address that only our own network reaches";
+        // Digits may be written in forms that a resolver takes for plain ones.
+        if (IPAddress.TryParse(host, out var address) || IPAddress.TryParse(url.Host.Normalize(NormalizationForm.FormKC), out address)) return Allows(mode, address) ? null : "must not be an address that only our own network reaches";
         if (MayBeLocal(mode)) return null;
         return !host.Contains('.', StringComparison.Ordinal) || LocalSuffixes.Any(suffix => host.EndsWith(suffix, StringComparison.OrdinalIgnoreCase))
             ? "must name a host on the internet" : null;
