@@ -54,8 +54,9 @@ public sealed class TargetGuard(IConfiguration configuration)
 
         var host = url.IdnHost.TrimEnd('.');
         if (host.Length == 0) return "must name a host";
-        // Digits may be written in forms that a resolver takes for plain ones.
-        if (IPAddress.TryParse(host, out var address) || IPAddress.TryParse(url.Host.Normalize(NormalizationForm.FormKC), out address)) return Allows(mode, address) ? null : "must not be an address that only our own network reaches";
+        // Digits may be written in forms that a resolver takes for plain ones, and not every worker has the tables to tell.
+        if (!Ascii.IsValid(url.Host)) return "must name its host in ASCII; write an international name in punycode";
+        if (IPAddress.TryParse(host, out var address)) return Allows(mode, address) ? null : "must not be an address that only our own network reaches";
         if (MayBeLocal(mode)) return null;
         return !host.Contains('.', StringComparison.Ordinal) || LocalSuffixes.Any(suffix => host.EndsWith(suffix, StringComparison.OrdinalIgnoreCase))
             ? "must name a host on the internet" : null;

@@ -49,5 +49,13 @@ internal static class RenewalInvariants
         }
     }
 
+    /// <summary>Every charge that was made for an invoice is one of its attempts; none was made beside them.</summary>
+    public static IEnumerable<string> OfCharges(Partition partition, IReadOnlyList<JsonNode> invoices)
+    {
+        var attempts = invoices.ToDictionary(invoice => invoice["id"]!.ToString(), invoice => invoice["attempts"]!.AsArray().Select(attempt => attempt!["charge"]?.ToString()).ToHashSet());
+        foreach (var charge in partition.Charges)
+            if (charge.Metadata.TryGetValue("invoice", out var invoice) && !attempts[invoice].Contains(charge.Id.Value)) yield return $"{charge.Id} ({charge.Status}) was made for {invoice}, which does not know of it.";
+    }
+
     private static DateTimeOffset Time(JsonNode? node) => DateTimeOffset.Parse(node!.ToString(), CultureInfo.InvariantCulture);
 }

@@ -44,7 +44,9 @@ internal sealed class RenewalSimulation(World world, RenewalPlan plan, string ke
         var (process, invoices) = (await world.ProcessAsync(), await run.InvoicesAsync());
         violations.AddRange(RenewalInvariants.OfInvoices(invoices, [.. world.Stripe.Payments().Skip(payments)]));
         violations.AddRange(await Invariants.OfBooksAsync(process.Services, new Api(process.Http, key), book, 0, [.. world.Stripe.Payments().Skip(payments)]));
-        violations.AddRange(RenewalInvariants.OfEvents(await Partition.ReadAsync(process.Services.GetRequiredService<Books>(), book), invoices));
+        var partition = await Partition.ReadAsync(process.Services.GetRequiredService<Books>(), book);
+        violations.AddRange(RenewalInvariants.OfCharges(partition, invoices));
+        violations.AddRange(RenewalInvariants.OfEvents(partition, invoices));
         violations.AddRange(await run.EndAsync());
         return new RenewalRun(plan, violations, kills, invoices.Count);
     }
