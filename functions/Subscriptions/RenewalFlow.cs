@@ -51,7 +51,10 @@ public sealed class RenewalFlow(RenewalOperations renewals, Ids ids, ILogger<Ren
         var requestId = "req_" + ids.NewKey();
         using var scope = log.BeginScope(new Dictionary<string, object>
         {
-            ["RequestId"] = requestId, ["Merchant"] = input.Merchant, ["Mode"] = input.Mode, ["Subscription"] = input.Subscription,
+            ["RequestId"] = requestId,
+            ["Merchant"] = input.Merchant,
+            ["Mode"] = input.Mode,
+            ["Subscription"] = input.Subscription,
         });
         return await renewals.AdvanceAsync(new Book(input.Merchant, input.Mode), Id<Subscription>.Parse(input.Subscription), requestId);
     }

@@ -59,13 +59,21 @@ internal sealed class RenewalSimulation(World world, RenewalPlan plan, string ke
             var customer = await SureAsync("/v1/customers", new JsonObject { ["name"] = "Subscriber " + number }, $"customer-{number}");
             var charge = await SureAsync("/v1/charges", new JsonObject
             {
-                ["amount"] = 1000, ["currency"] = "HKD", ["reference"] = $"first-{number}", ["customer"] = customer.Id, ["setup_mandate"] = true,
+                ["amount"] = 1000,
+                ["currency"] = "HKD",
+                ["reference"] = $"first-{number}",
+                ["customer"] = customer.Id,
+                ["setup_mandate"] = true,
                 ["payment_method"] = new JsonObject { ["type"] = "card", ["token"] = subscription.Token },
             }, $"first-{number}");
             wanted.Add(($"subscription-{number}", new JsonObject
             {
-                ["customer"] = customer.Id, ["mandate"] = charge.Body["mandate"]!.ToString(), ["amount"] = 12800, ["currency"] = "HKD",
-                ["interval"] = subscription.Interval, ["trial_days"] = subscription.TrialDays,
+                ["customer"] = customer.Id,
+                ["mandate"] = charge.Body["mandate"]!.ToString(),
+                ["amount"] = 12800,
+                ["currency"] = "HKD",
+                ["interval"] = subscription.Interval,
+                ["trial_days"] = subscription.TrialDays,
             }));
         }
     }
