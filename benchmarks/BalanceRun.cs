@@ -125,7 +125,7 @@ public static class BalanceRun
     }
 
     private static Task AdvanceAsync(SandboxHost host, Case one) =>
-        host.Services.GetRequiredService<LedgerBooks>().AdvanceAsync(one.Book, Account.MerchantAvailable, Currency.HKD, "req_benchmark");
+        host.Services.GetRequiredService<LedgerBooks>().AdvanceAsync(one.Book, "req_benchmark");
 
     private static void Print(string what, Cost[] costs) => Report.Table($"{what}, {Calls} calls each; ratios to the first line",
     [
